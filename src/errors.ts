@@ -1,0 +1,61 @@
+import type { BlockRef } from './contracts/block-store.js'
+import type { CloseReason } from './contracts/close-reason.js'
+
+/** The stable names of what can fail; messages are free to change. See docs/CLOSE-REASONS.md. */
+export type HoldfastErrorCode =
+  | 'ABORTED'
+  | 'INVALID_ADDRESS'
+  | 'DIAL_FAILED'
+  | 'DIAL_TIMEOUT'
+  | 'CONNECT_FAILED'
+  | 'SELF'
+  | 'BANNED'
+  | 'LISTEN_FAILED'
+  | 'CONNECTION_CLOSED'
+  | 'NOT_CONNECTED'
+  | 'NOT_RUNNING'
+  | 'QUEUE_FULL'
+  | 'REQUEST_TIMEOUT'
+  | 'REQUEST_REFUSED'
+  | 'TOO_MANY_REQUESTS'
+  | 'TIP_MISMATCH'
+  | 'NOT_CONTIGUOUS'
+  | 'UNKNOWN_ANCESTOR'
+  | 'STORE_CLOSED'
+  | 'STORE_CORRUPT'
+  | 'BLOCK_REJECTED'
+  | 'FILE_INVALID'
+
+export interface HoldfastErrorDetails {
+  readonly cause?: unknown
+  /** With TIP_MISMATCH: the tip that the store has. */
+  readonly actualTip?: BlockRef | null
+  /** With CONNECTION_CLOSED and CONNECT_FAILED: why the connection ended. */
+  readonly reason?: CloseReason
+}
+
+const brand = Symbol.for('holdfast.HoldfastError')
+
+/**
+ * The world failed, not the caller: what the library's promises reject with. `code` is stable; test it
+ * rather than the message. `HoldfastError.is` also recognises an error of another copy of the library.
+ */
+export class HoldfastError extends Error {
+  override readonly name = 'HoldfastError'
+  readonly code: HoldfastErrorCode
+  readonly actualTip: BlockRef | null | undefined
+  readonly reason: CloseReason | undefined
+
+  constructor(code: HoldfastErrorCode, message: string, details: HoldfastErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause })
+    this.code = code
+    this.actualTip = details.actualTip
+    this.reason = details.reason
+    Object.defineProperty(this, brand, { value: true })
+  }
+
+  static is(value: unknown, code?: HoldfastErrorCode): value is HoldfastError {
+    if (typeof value !== 'object' || value === null || !(brand in value)) return false
+    return code === undefined || (value as HoldfastError).code === code
+  }
+}

@@ -1,0 +1,95 @@
+import { EventEmitter } from 'events'
+import type * as TE from 'typed-emitter'
+
+/** The names and signatures of one object's events. */
+export type EventMap = Record<string, (...parameters: never[]) => void>
+
+/** Every event source has this event, besides its own. */
+export interface ListenerErrorInfo {
+  /** The event whose listener threw, or the message type whose handler did. */
+  readonly event: string
+  readonly error: unknown
+}
+
+export type CommonEvents = {
+  /** A listener or handler of the user threw. Without a listener for this event it goes to console.error. */
+  listenerError: (info: ListenerErrorInfo) => void
+}
+
+/**
+ * The base of all that has events. Events only tell: nothing inside the library listens to them, a
+ * listener that throws stops neither the library nor the other listeners, and no event is called
+ * `error`, so a missing listener never ends the process.
+ */
+export abstract class EventSource<Events extends EventMap> {
+  readonly #emitter = new EventEmitter({ captureRejections: false }).setMaxListeners(
+    0,
+  ) as unknown as TE.default<EventMap>
+
+  on<Name extends keyof (Events & CommonEvents) & string>(
+    event: Name,
+    listener: (Events & CommonEvents)[Name],
+  ): this {
+    this.#emitter.on(event, listener)
+    return this
+  }
+
+  once<Name extends keyof (Events & CommonEvents) & string>(
+    event: Name,
+    listener: (Events & CommonEvents)[Name],
+  ): this {
+    this.#emitter.once(event, listener)
+    return this
+  }
+
+  off<Name extends keyof (Events & CommonEvents) & string>(
+    event: Name,
+    listener: (Events & CommonEvents)[Name],
+  ): this {
+    this.#emitter.off(event, listener)
+    return this
+  }
+
+  listenerCount(event: keyof (Events & CommonEvents) & string): number {
+    return this.#emitter.listenerCount(event)
+  }
+
+  /** Calls the listeners of `event` in order. A promise that one returns is watched, not awaited. */
+  protected tell<Name extends keyof Events & string>(
+    event: Name,
+    ...parameters: Parameters<Events[Name]>
+  ): void {
+    for (const listener of this.#emitter.rawListeners(event)) {
+      this.guard(event, () => (listener as (...p: unknown[]) => unknown).apply(this, parameters))
+    }
+  }
+
+  /** Runs a user's function; what it throws, now or in its promise, becomes `listenerError`. */
+  protected guard(event: string, callback: () => unknown): void {
+    try {
+      const result = callback()
+      if (result instanceof Promise) {
+        result.catch((error: unknown) => {
+          this.#report({ event, error })
+        })
+      }
+    } catch (error) {
+      this.#report({ event, error })
+    }
+  }
+
+  #report(info: ListenerErrorInfo): void {
+    const listeners = this.#emitter.rawListeners('listenerError')
+    if (listeners.length === 0) {
+      console.error(`holdfast: a listener of '${info.event}' threw`, info.error)
+      return
+    }
+    for (const listener of listeners) {
+      try {
+        ;(listener as (info: ListenerErrorInfo) => void)(info)
+      } catch (error) {
+        console.error(`holdfast: a listener of 'listenerError' threw`, error)
+      }
+    }
+  }
+}
