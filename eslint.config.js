@@ -107,7 +107,7 @@ export default defineConfig(
     extends: [tseslint.configs.disableTypeChecked],
     languageOptions: {
       globals: Object.fromEntries(
-        ['console', 'module', 'process', 'require', 'setTimeout', 'URL'].map((name) => [
+        ['console', 'exports', 'module', 'process', 'require', 'setTimeout', 'URL'].map((name) => [
           name,
           'readonly',
         ]),

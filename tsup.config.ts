@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { defineConfig, type Options } from 'tsup'
 
 const shared: Options = {
@@ -20,6 +21,33 @@ const shared: Options = {
 // `npm run build` empties dist first: with `clean` here, one build would delete the other's files.
 export default defineConfig([
   { ...shared, format: 'esm' },
-  // These are ESM-only: left external, a plain require of them fails.
-  { ...shared, format: 'cjs', noExternal: ['p-queue', 'cborg'] },
+  {
+    ...shared,
+    format: 'cjs',
+    // These are ESM-only: left external, a plain require of them fails.
+    noExternal: ['p-queue', 'cborg'],
+    // Rollup writes the split chunks as CommonJS. Without it sucrase does, which rewrites every `?.`
+    // into a chain of closures and puts this machine's paths into the source maps.
+    treeshake: true,
+    onSuccess: () => {
+      writeFileSync('dist/third-party-licenses.txt', licensesOfBundledPackages())
+      return Promise.resolve()
+    },
+  },
 ])
+
+/** Read off the source maps, so that the list cannot go stale. */
+function licensesOfBundledPackages(): string {
+  const maps = readdirSync('dist').filter((name) => name.endsWith('.cjs.map'))
+  const text = maps.map((name) => readFileSync(`dist/${name}`, 'utf8')).join('\n')
+  const sources = text.matchAll(/"\.\.\/node_modules\/((?:@[^/"]+\/)?[^/"]+)\//g)
+  const names = new Set(['typed-emitter', ...Array.from(sources, ([, name]) => name ?? '')])
+  return [...names].sort().map(licenseOf).join('\n')
+}
+
+function licenseOf(name: string): string {
+  const folder = `node_modules/${name}`
+  const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry))
+  if (file === undefined) throw new Error(`${name} is bundled and has no licence file`)
+  return `${name}\n\n${readFileSync(`${folder}/${file}`, 'utf8').trim()}\n`
+}

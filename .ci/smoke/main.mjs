@@ -1,0 +1,18 @@
+import {
+  ConnectionManager,
+  createNode,
+  MemoryBlockStore,
+  PeerRegistry,
+  PingMonitor,
+  SyncCoordinator,
+} from 'holdfast'
+import { LevelBlockStore } from 'holdfast/level'
+import { memoryNetwork } from 'holdfast/memory'
+import { tcpTransport } from 'holdfast/tcp'
+import * as testing from 'holdfast/testing'
+import { exercise } from './exercise.cjs'
+
+await exercise(
+  { ConnectionManager, createNode, MemoryBlockStore, PeerRegistry, PingMonitor, SyncCoordinator },
+  { LevelBlockStore, memoryNetwork, tcpTransport, testing },
+)
