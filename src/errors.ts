@@ -56,6 +56,6 @@ export class HoldfastError extends Error {
 
   static is(value: unknown, code?: HoldfastErrorCode): value is HoldfastError {
     if (typeof value !== 'object' || value === null || !(brand in value)) return false
-    return code === undefined || (value as HoldfastError).code === code
+    return code === undefined || (value as { code?: unknown }).code === code
   }
 }

@@ -4,6 +4,10 @@ import type * as TE from 'typed-emitter'
 /** The names and signatures of one object's events. */
 export type EventMap = Record<string, (...parameters: never[]) => void>
 
+/** What the untyped emitter underneath carries; the types above it are `EventSource`'s. */
+type AnyListener = (...parameters: unknown[]) => void
+type AnyEvents = Record<string, AnyListener>
+
 /** Every event source has this event, besides its own. */
 export interface ListenerErrorInfo {
   /** The event whose listener threw, or the message type whose handler did. */
@@ -24,13 +28,13 @@ export type CommonEvents = {
 export abstract class EventSource<Events extends EventMap> {
   readonly #emitter = new EventEmitter({ captureRejections: false }).setMaxListeners(
     0,
-  ) as unknown as TE.default<EventMap>
+  ) as unknown as TE.default<AnyEvents>
 
   on<Name extends keyof (Events & CommonEvents) & string>(
     event: Name,
     listener: (Events & CommonEvents)[Name],
   ): this {
-    this.#emitter.on(event, listener)
+    this.#emitter.on(event, listener as AnyListener)
     return this
   }
 
@@ -38,7 +42,7 @@ export abstract class EventSource<Events extends EventMap> {
     event: Name,
     listener: (Events & CommonEvents)[Name],
   ): this {
-    this.#emitter.once(event, listener)
+    this.#emitter.once(event, listener as AnyListener)
     return this
   }
 
@@ -46,7 +50,7 @@ export abstract class EventSource<Events extends EventMap> {
     event: Name,
     listener: (Events & CommonEvents)[Name],
   ): this {
-    this.#emitter.off(event, listener)
+    this.#emitter.off(event, listener as AnyListener)
     return this
   }
 
@@ -60,7 +64,7 @@ export abstract class EventSource<Events extends EventMap> {
     ...parameters: Parameters<Events[Name]>
   ): void {
     for (const listener of this.#emitter.rawListeners(event)) {
-      this.guard(event, () => (listener as (...p: unknown[]) => unknown).apply(this, parameters))
+      this.guard(event, () => (listener as AnyListener).apply(this, parameters))
     }
   }
 
