@@ -9,7 +9,7 @@ export type ClosedBy = 'us' | 'peer' | 'network'
 export type CloseReason = { readonly by: ClosedBy; readonly text?: string } & (
   | { readonly kind: 'ended' }
   | { readonly kind: 'transport-error'; readonly error?: Error }
-  | { readonly kind: 'ping-timeout'; readonly missed: number }
+  | { readonly kind: 'ping-timeout'; readonly missed?: number }
   | { readonly kind: 'slow' }
   | { readonly kind: 'flood' }
   | { readonly kind: 'misbehaved'; readonly what: string }

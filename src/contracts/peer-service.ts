@@ -35,7 +35,7 @@ export interface RoundTrip {
  * After that it is dead: sends return false and requests reject, for good.
  */
 export interface Peer {
-  /** The peer's identity: its IP in canonical form, or `ip port` with `identity: 'endpoint'`. */
+  /** The peer's identity: what its one slot is called. By default the IP in canonical form. */
   readonly key: string
   /** The peer's IP in canonical form. */
   readonly ip: string

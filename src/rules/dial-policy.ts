@@ -156,17 +156,23 @@ export function afterDialEnded(
   const delayMs = backoffDelayMs(state.backoffSteps, facts.dice, limits)
   const { outcome, nowMs } = facts
   const backoffSteps = state.backoffSteps + 1
+  const notBefore = (restMs: number): number => Math.max(state.notBeforeMs, nowMs + restMs)
   switch (outcome.kind) {
     case 'failed':
-      return { ...state, backoffSteps, failures: state.failures + 1, notBeforeMs: nowMs + delayMs }
+      return {
+        ...state,
+        backoffSteps,
+        failures: state.failures + 1,
+        notBeforeMs: notBefore(delayMs),
+      }
     case 'duplicate':
-      return { ...state, backoffSteps, notBeforeMs: nowMs + delayMs }
+      return { ...state, backoffSteps, notBeforeMs: notBefore(delayMs) }
     case 'later': {
       const hintMs = Math.min(outcome.retryAfterMs ?? 0, limits.longRestMs)
-      return { ...state, backoffSteps, notBeforeMs: nowMs + Math.max(delayMs, hintMs) }
+      return { ...state, backoffSteps, notBeforeMs: notBefore(Math.max(delayMs, hintMs)) }
     }
     case 'mismatch':
-      return { ...state, notBeforeMs: nowMs + limits.longRestMs }
+      return { ...state, notBeforeMs: notBefore(limits.longRestMs) }
   }
 }
 

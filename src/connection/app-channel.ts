@@ -1,0 +1,162 @@
+import type { CloseReason } from '../contracts/close-reason.js'
+import type { Clock, Timer } from '../contracts/clock.js'
+import { HoldfastError } from '../errors.js'
+import { describeReason } from '../rules/close-reasons.js'
+import { utf8, WireError } from '../wire/binary.js'
+import {
+  maxAppTypes,
+  maxTypeNameBytes,
+  type AnswerMessage,
+  type RefusalMessage,
+  type TypeMessage,
+  type WireMessage,
+} from '../wire/messages.js'
+
+interface Waiter {
+  readonly type: string
+  readonly resolve: (bytes: Uint8Array) => void
+  readonly reject: (error: unknown) => void
+  readonly release: () => void
+}
+
+/**
+ * The application's types and requests on one connection: which number stands for which type in each
+ * direction, and who waits for which answer. A request settles by its own answer, its deadline, its
+ * signal, or the end of the connection, and by nothing else.
+ */
+export class AppChannel {
+  readonly #clock: Clock
+  readonly #maxRequests: number
+  readonly #send: (message: WireMessage) => void
+  readonly #sentTypes = new Map<string, number>()
+  readonly #receivedTypes = new Map<number, string>()
+  readonly #waiters = new Map<number, Waiter>()
+  #nextRequestId = 0
+  /** Answers that nobody waits for: late, or never asked. */
+  unmatchedAnswers = 0
+
+  constructor(options: {
+    readonly clock: Clock
+    readonly maxRequests: number
+    /** Adds a message to the send queue. */
+    readonly send: (message: WireMessage) => void
+  }) {
+    this.#clock = options.clock
+    this.#maxRequests = options.maxRequests
+    this.#send = options.send
+  }
+
+  /** The number that stands for `type`; announces it to the peer at its first use. */
+  numberOf(type: string): number {
+    const known = this.#sentTypes.get(type)
+    if (known !== undefined) return known
+    checkTypeName(type)
+    const number = this.#sentTypes.size
+    if (number >= maxAppTypes) {
+      throw new RangeError(
+        `a connection carries at most ${maxAppTypes} message types; ${type} is one too many`,
+      )
+    }
+    this.#sentTypes.set(type, number)
+    this.#send({ kind: 'type', number, name: type })
+    return number
+  }
+
+  typeReceived(message: TypeMessage): void {
+    if (this.#receivedTypes.has(message.number))
+      throw new WireError(`type ${message.number} is named twice`)
+    if (this.#receivedTypes.size >= maxAppTypes)
+      throw new WireError(`more than ${maxAppTypes} types`)
+    this.#receivedTypes.set(message.number, message.name)
+  }
+
+  nameOf(number: number): string {
+    const name = this.#receivedTypes.get(number)
+    if (name === undefined) throw new WireError(`type ${number} has no name`)
+    return name
+  }
+
+  request(
+    type: string,
+    bytes: Uint8Array,
+    options: { readonly signal: AbortSignal | undefined; readonly timeoutMs: number },
+  ): Promise<Uint8Array> {
+    const { signal, timeoutMs } = options
+    signal?.throwIfAborted()
+    if (this.#waiters.size >= this.#maxRequests) {
+      throw new HoldfastError(
+        'TOO_MANY_REQUESTS',
+        `${this.#waiters.size} requests await their answers`,
+      )
+    }
+    const id = this.#takeId()
+    this.#send({ kind: 'request', id, type: this.numberOf(type), bytes })
+    return new Promise((resolve, reject) => {
+      const onAbort = (): void => {
+        this.#settle(id)?.reject(signal?.reason)
+      }
+      const timer: Timer = this.#clock.setTimer(timeoutMs, () => {
+        const text = `no answer to '${type}' within ${timeoutMs} ms`
+        this.#settle(id)?.reject(new HoldfastError('REQUEST_TIMEOUT', text))
+      })
+      signal?.addEventListener('abort', onAbort, { once: true })
+      const release = (): void => {
+        timer.cancel()
+        signal?.removeEventListener('abort', onAbort)
+      }
+      this.#waiters.set(id, { type, resolve, reject, release })
+    })
+  }
+
+  answerReceived(message: AnswerMessage): void {
+    const waiter = this.#settle(message.id)
+    if (waiter === undefined) this.unmatchedAnswers += 1
+    else waiter.resolve(message.bytes)
+  }
+
+  refusalReceived(message: RefusalMessage): void {
+    const waiter = this.#settle(message.id)
+    if (waiter === undefined) {
+      this.unmatchedAnswers += 1
+      return
+    }
+    const text = `the peer refused '${waiter.type}': ${message.code}`
+    waiter.reject(new HoldfastError('REQUEST_REFUSED', text))
+  }
+
+  /** Rejects all that wait: the connection is over. */
+  end(reason: CloseReason): void {
+    for (const [id, waiter] of this.#waiters) {
+      const text = `the connection ended before the answer to '${waiter.type}': ${describeReason(reason)}`
+      this.#settle(id)?.reject(new HoldfastError('CONNECTION_CLOSED', text, { reason }))
+    }
+  }
+
+  #settle(id: number): Waiter | undefined {
+    const waiter = this.#waiters.get(id)
+    if (waiter === undefined) return undefined
+    this.#waiters.delete(id)
+    waiter.release()
+    return waiter
+  }
+
+  /** Ids come round after 2^32 requests; one that still waits is passed over. */
+  #takeId(): number {
+    do {
+      this.#nextRequestId = (this.#nextRequestId + 1) >>> 0
+    } while (this.#waiters.has(this.#nextRequestId))
+    return this.#nextRequestId
+  }
+}
+
+/** Throws RangeError unless `type` is 1 to 64 bytes of UTF-8. */
+export function checkTypeName(type: string): void {
+  if (typeof type !== 'string')
+    throw new TypeError(`a message type is a string, not ${typeof type}`)
+  const length = utf8(type).length
+  if (length < 1 || length > maxTypeNameBytes) {
+    throw new RangeError(
+      `a message type has 1 to ${maxTypeNameBytes} bytes of UTF-8, not ${length}: '${type}'`,
+    )
+  }
+}

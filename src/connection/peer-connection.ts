@@ -1,0 +1,606 @@
+import type { CloseReason } from '../contracts/close-reason.js'
+import type { Clock, Timer } from '../contracts/clock.js'
+import type {
+  Direction,
+  PeerHello,
+  PongEvent,
+  RoundTrip,
+  ServicePeer,
+} from '../contracts/peer-service.js'
+import type { Random } from '../contracts/random.js'
+import type { SyncMessage } from '../contracts/sync-messages.js'
+import type { Connection, Endpoint } from '../contracts/transport.js'
+import { HoldfastError } from '../errors.js'
+import { byeCodes, describeReason, reasonFromBye } from '../rules/close-reasons.js'
+import type { ConnectionId } from '../rules/election.js'
+import type { PeerIp } from '../rules/peer-ip.js'
+import { WireError } from '../wire/binary.js'
+import { FrameReader, type Frame } from '../wire/frame-reader.js'
+import { decodeMessage, encodeMessage, type EncodedFrame } from '../wire/message-codec.js'
+import { kindName, maxBodyBytes, type WireMessage } from '../wire/messages.js'
+import { AppChannel, checkTypeName } from './app-channel.js'
+import { RoundTrips } from './round-trips.js'
+import { SendQueue } from './send-queue.js'
+
+export interface ConnectionLimits {
+  readonly maxFrameBytes: number
+  readonly sendHighWaterBytes: number
+  readonly sendMaxBytes: number
+  readonly slowPeerMs: number
+  readonly closeFlushMs: number
+  readonly requestTimeoutMs: number
+  readonly maxRequests: number
+  /** Requests of the peer that are not answered yet, at most. */
+  readonly maxReplies: number
+  /** Bytes that handlers may hold before reading pauses. */
+  readonly maxHandlerBytes: number
+}
+
+/** An application message as it is handed to its handler. */
+export interface AppDelivery {
+  readonly type: string
+  readonly bytes: Uint8Array
+  /** Settles it: with the answer of a request, or nothing. To be called exactly once. */
+  readonly done: (result: AppResult) => void
+}
+
+export type AppResult =
+  | { readonly kind: 'done' }
+  | { readonly kind: 'answer'; readonly bytes: Uint8Array }
+  | { readonly kind: 'refused'; readonly code: 'no-handler' | 'handler-failed' }
+
+/** Whom a connection tells what came. Every call is a part of one turn, in the order of the bytes. */
+export interface ConnectionOwner {
+  /** Runs one input to completion: see TurnQueue. */
+  run(input: () => void): void
+  helloReceived(connection: PeerConnection, hello: PeerHello, nonce: string): void
+  readyReceived(connection: PeerConnection): void
+  pongReceived(connection: PeerConnection, pong: PongEvent): void
+  syncReceived(connection: PeerConnection, message: SyncMessage): void
+  appReceived(connection: PeerConnection, delivery: AppDelivery): void
+  /** The send queue is at or below its high-water mark again. */
+  drained(connection: PeerConnection): void
+  /** The connection is over: exactly once. */
+  ended(connection: PeerConnection, reason: CloseReason): void
+  /** The transport has released it: exactly once, after `ended`. */
+  released(connection: PeerConnection): void
+}
+
+type Stage = 'hello' | 'handshake' | 'established' | 'closed'
+
+interface DrainWaiter {
+  readonly resolve: () => void
+  readonly reject: (error: unknown) => void
+}
+
+const closedByNobody: CloseReason = { kind: 'ended', by: 'network' }
+
+/**
+ * One physical connection and the one loop that reads it, the same for inbound and outbound:
+ * chunk → frames → message → one switch. It owns everything of the connection: send queue, pings that
+ * await their pongs, requests that await their answers; its end ends all of it in one tick, with
+ * exactly one reason. What a message means beyond the connection is its owner's business.
+ */
+export class PeerConnection implements ServicePeer {
+  readonly connectionId: ConnectionId
+  readonly direction: Direction
+  readonly remote: Endpoint
+  readonly local: Endpoint | undefined
+  readonly ip: PeerIp
+  readonly openedAtMs: number
+  key: string
+  establishedAtMs = Number.NaN
+  /** Why it ended; meaningless before. */
+  reason: CloseReason = closedByNobody
+  /** Bytes that were accepted for sending and dropped at the end. */
+  droppedBytes = 0
+  bytesReceived = 0
+  lastReceivedAtMs: number
+  /** Bytes handed to the send queue when the last pong came. */
+  acceptedBytesAtPong = 0
+  unknownFrames = 0
+  unknownPongs = 0
+  unhandledMessages = 0
+  readonly #connection: Connection
+  readonly #owner: ConnectionOwner
+  readonly #clock: Clock
+  readonly #random: Random
+  readonly #limits: ConnectionLimits
+  readonly #reader: FrameReader
+  readonly #queue: SendQueue
+  readonly #app: AppChannel
+  readonly #roundTrips = new RoundTrips()
+  #stage: Stage = 'hello'
+  #hello: PeerHello | undefined
+  #flushTimer: Timer | undefined
+  #slowTimer: Timer | undefined
+  #drainWaiters: DrainWaiter[] = []
+  #isAboveHighWater = false
+  #heldBytes = 0
+  #openReplies = 0
+  #pausedSinceMs: number | undefined
+  #readPausedMs = 0
+
+  constructor(
+    connection: Connection,
+    options: {
+      readonly id: ConnectionId
+      readonly direction: Direction
+      readonly ip: PeerIp
+      readonly owner: ConnectionOwner
+      readonly clock: Clock
+      readonly random: Random
+      readonly limits: ConnectionLimits
+    },
+  ) {
+    this.#connection = connection
+    this.#owner = options.owner
+    this.#clock = options.clock
+    this.#random = options.random
+    this.#limits = options.limits
+    this.connectionId = options.id
+    this.direction = options.direction
+    this.ip = options.ip
+    this.key = options.ip
+    this.remote = connection.remote
+    this.local = connection.local
+    this.openedAtMs = options.clock.now()
+    this.lastReceivedAtMs = this.openedAtMs
+    this.#queue = new SendQueue(connection)
+    this.#reader = new FrameReader((kindNumber) =>
+      maxBodyBytes(kindNumber, {
+        maxFrameBytes: options.limits.maxFrameBytes,
+        isEstablished: this.#stage === 'established',
+      }),
+    )
+    this.#app = new AppChannel({
+      clock: options.clock,
+      maxRequests: options.limits.maxRequests,
+      send: (message) => {
+        this.#sendBulk(encodeMessage(message))
+      },
+    })
+  }
+
+  /** Starts reading. */
+  open(): void {
+    this.#connection.open({
+      data: (chunk) => {
+        this.#receiveChunk(chunk)
+      },
+      drained: () => {
+        this.#owner.run(() => {
+          this.#queue.writable()
+          this.#checkDrained()
+        })
+      },
+      closed: (error) => {
+        this.#owner.run(() => {
+          this.#transportClosed(error)
+        })
+      },
+    })
+  }
+
+  get isConnected(): boolean {
+    return this.#stage === 'established'
+  }
+
+  get isClosed(): boolean {
+    return this.#stage === 'closed'
+  }
+
+  get hasHello(): boolean {
+    return this.#hello !== undefined
+  }
+
+  get hello(): PeerHello {
+    if (this.#hello === undefined) throw new Error('bug: the HELLO was read before it came')
+    return this.#hello
+  }
+
+  get listeningPort(): number | undefined {
+    return (
+      this.#hello?.listeningPort ?? (this.direction === 'outbound' ? this.remote.port : undefined)
+    )
+  }
+
+  get roundTrip(): RoundTrip {
+    return this.#roundTrips
+  }
+
+  get queuedBytes(): number {
+    return this.#queue.queuedBytes
+  }
+
+  get bytesSent(): number {
+    return this.#queue.drainedBytes
+  }
+
+  /** Bytes that went to the send queue since the last pong: what may stand before the next one. */
+  get bytesSentSincePong(): number {
+    return this.#queue.acceptedBytes - this.acceptedBytesAtPong
+  }
+
+  get isReadPaused(): boolean {
+    return this.#pausedSinceMs !== undefined
+  }
+
+  get readPausedMs(): number {
+    const currentMs =
+      this.#pausedSinceMs === undefined ? 0 : this.#clock.now() - this.#pausedSinceMs
+    return this.#readPausedMs + currentMs
+  }
+
+  /** Sends a message of the handshake. */
+  sendHandshake(message: WireMessage): void {
+    this.#queue.addUrgent(encodeMessage(message))
+  }
+
+  /** READY was sent and received: from here on the connection carries everything. */
+  establish(): void {
+    this.#stage = 'established'
+    this.establishedAtMs = this.#clock.now()
+    this.acceptedBytesAtPong = this.#queue.acceptedBytes
+  }
+
+  send(type: string, bytes: Uint8Array): boolean {
+    this.#checkSendable(type, bytes)
+    this.#sendBulk(encodeMessage({ kind: 'message', type: this.#app.numberOf(type), bytes }))
+    return !this.#isAboveHighWater
+  }
+
+  drained(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    const { signal } = options
+    return new Promise((resolve, reject) => {
+      signal?.throwIfAborted()
+      this.#checkConnected()
+      if (!this.#isAboveHighWater) {
+        resolve()
+        return
+      }
+      const onAbort = (): void => {
+        this.#drainWaiters = this.#drainWaiters.filter((other) => other !== waiter)
+        reject(signal?.reason as Error)
+      }
+      const release = (): void => {
+        signal?.removeEventListener('abort', onAbort)
+      }
+      const waiter: DrainWaiter = {
+        resolve: () => {
+          release()
+          resolve()
+        },
+        reject: (error) => {
+          release()
+          reject(error as Error)
+        },
+      }
+      signal?.addEventListener('abort', onAbort, { once: true })
+      this.#drainWaiters.push(waiter)
+    })
+  }
+
+  async request(
+    type: string,
+    bytes: Uint8Array,
+    options: { readonly signal?: AbortSignal; readonly timeoutMs?: number } = {},
+  ): Promise<Uint8Array> {
+    const timeoutMs = options.timeoutMs ?? this.#limits.requestTimeoutMs
+    if (!(timeoutMs > 0 && Number.isFinite(timeoutMs))) {
+      throw new RangeError(`timeoutMs must be finite and above 0, not ${timeoutMs}`)
+    }
+    this.#checkSendable(type, bytes)
+    return this.#app.request(type, bytes, { signal: options.signal, timeoutMs })
+  }
+
+  post(message: SyncMessage): boolean {
+    if (this.#stage !== 'established') return false
+    this.#sendBulk(encodeMessage(message))
+    return true
+  }
+
+  ping(): bigint {
+    const bytes = this.#random.bytes(8)
+    const nonce = new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0)
+    if (this.#stage !== 'established') return nonce
+    this.#roundTrips.pingSent(nonce, this.#clock.now())
+    this.#queue.addUrgent(encodeMessage({ kind: 'ping', nonce }))
+    return nonce
+  }
+
+  close(text?: string): void {
+    this.closeFor({ kind: 'disconnected', by: 'us', ...(text === undefined ? {} : { text }) })
+  }
+
+  /** Ends the connection; the peer is told why. Does nothing when it is over already. */
+  closeFor(reason: CloseReason): void {
+    if (this.#stage === 'closed') return
+    this.#stage = 'closed'
+    this.droppedBytes = this.#queue.end(byeFrame(reason))
+    this.#connection.close()
+    this.#flushTimer = this.#clock.setTimer(this.#limits.closeFlushMs, () => {
+      this.#connection.destroy()
+    })
+    this.#end(reason)
+  }
+
+  /** Ends the transport's connection at once, without waiting for what is still to be flushed. */
+  destroy(): void {
+    this.#connection.destroy()
+  }
+
+  #receiveChunk(chunk: Uint8Array): void {
+    if (this.#stage === 'closed') return
+    this.bytesReceived += chunk.length
+    this.lastReceivedAtMs = this.#clock.now()
+    this.#reader.push(chunk)
+    this.#readFrames()
+  }
+
+  #readFrames(): void {
+    while (this.#stage !== 'closed' && this.#pausedSinceMs === undefined) {
+      const result = this.#reader.next()
+      if (result.kind === 'incomplete') return
+      this.#owner.run(() => {
+        if (result.kind === 'frame') this.#receiveFrame(result.frame)
+        else
+          this.#misbehaved(
+            `frame of ${result.length} bytes where at most ${result.max} are allowed`,
+          )
+      })
+    }
+  }
+
+  #receiveFrame(frame: Frame): void {
+    if (this.#stage === 'closed') return
+    try {
+      const message = decodeMessage(frame)
+      if (message !== undefined) this.#receive(message)
+      else if (this.#stage === 'established') this.unknownFrames += 1
+      else this.#misbehaved(`frame of unknown kind ${frame.kindNumber} before the handshake ended`)
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error
+      this.#misbehaved(`${kindName(frame.kindNumber) ?? frame.kindNumber}: ${error.message}`)
+    }
+  }
+
+  #receive(message: WireMessage): void {
+    if (this.#stage !== 'established' && !isHandshakeMessage(message)) {
+      this.#misbehaved(`'${message.kind}' before the handshake ended`)
+      return
+    }
+    switch (message.kind) {
+      case 'hello':
+        if (this.#hello !== undefined) {
+          this.#misbehaved('a second HELLO')
+          return
+        }
+        this.#hello = message.hello
+        this.#stage = 'handshake'
+        this.#owner.helloReceived(this, message.hello, message.nonce)
+        return
+      case 'ready':
+        if (this.#stage === 'handshake') this.#owner.readyReceived(this)
+        else this.#misbehaved('READY out of its place')
+        return
+      case 'bye':
+        this.#endByPeer(reasonFromBye(message))
+        return
+      case 'ping':
+        this.#queue.addPong(encodeMessage({ kind: 'pong', nonce: message.nonce }))
+        return
+      case 'pong':
+        this.#receivePong(message.nonce)
+        return
+      case 'type':
+        this.#app.typeReceived(message)
+        return
+      case 'message':
+        this.#deliver(this.#app.nameOf(message.type), message.bytes, undefined)
+        return
+      case 'request':
+        this.#deliver(this.#app.nameOf(message.type), message.bytes, message.id)
+        return
+      case 'answer':
+        this.#app.answerReceived(message)
+        return
+      case 'refusal':
+        this.#app.refusalReceived(message)
+        return
+      case 'status':
+      case 'announce':
+      case 'getHeaders':
+      case 'headers':
+      case 'getBlocks':
+      case 'blocks':
+      case 'notFound':
+      case 'busy':
+      case 'cancel':
+        this.#owner.syncReceived(this, message)
+        return
+      default:
+        message satisfies never
+    }
+  }
+
+  #receivePong(nonce: bigint): void {
+    const roundTripMs = this.#roundTrips.pongReceived(nonce, this.#clock.now())
+    if (roundTripMs === undefined) {
+      this.unknownPongs += 1
+      return
+    }
+    this.acceptedBytesAtPong = this.#queue.acceptedBytes
+    this.#owner.pongReceived(this, { kind: 'pong', nonce, roundTripMs })
+  }
+
+  #deliver(type: string, bytes: Uint8Array, requestId: number | undefined): void {
+    if (requestId !== undefined) {
+      this.#openReplies += 1
+      if (this.#openReplies > this.#limits.maxReplies) {
+        this.closeFor({
+          kind: 'flood',
+          by: 'us',
+          text: `more than ${this.#limits.maxReplies} requests unanswered`,
+        })
+        return
+      }
+    }
+    // A message without content costs something too.
+    const heldBytes = bytes.length + 64
+    this.#hold(heldBytes)
+    const done = (result: AppResult): void => {
+      this.#owner.run(() => {
+        if (requestId !== undefined) this.#reply(requestId, result)
+        this.#hold(-heldBytes)
+      })
+    }
+    this.#owner.appReceived(this, { type, bytes, done })
+  }
+
+  #reply(id: number, result: AppResult): void {
+    if (this.#stage !== 'established') return
+    const onSent = (): void => {
+      this.#openReplies -= 1
+    }
+    if (result.kind === 'answer' && result.bytes.length + 4 <= this.hello.maxFrameBytes) {
+      this.#sendBulk(encodeMessage({ kind: 'answer', id, bytes: result.bytes }), onSent)
+      return
+    }
+    const code =
+      result.kind === 'refused'
+        ? result.code
+        : result.kind === 'answer'
+          ? 'too-large'
+          : 'handler-failed'
+    this.#sendBulk(encodeMessage({ kind: 'refusal', id, code }), onSent)
+  }
+
+  /** Handlers hold more or fewer bytes: reading pauses above the limit and resumes below half of it. */
+  #hold(bytes: number): void {
+    this.#heldBytes += bytes
+    if (this.#stage === 'closed') return
+    const { maxHandlerBytes } = this.#limits
+    if (this.#pausedSinceMs === undefined && this.#heldBytes > maxHandlerBytes) {
+      this.#pausedSinceMs = this.#clock.now()
+      this.#connection.pause()
+    } else if (this.#pausedSinceMs !== undefined && this.#heldBytes <= maxHandlerBytes / 2) {
+      this.#readPausedMs += this.#clock.now() - this.#pausedSinceMs
+      this.#pausedSinceMs = undefined
+      // What was read before the pause is handled in a turn of its own, before more is read.
+      queueMicrotask(() => {
+        this.#readFrames()
+        if (this.#pausedSinceMs === undefined && this.#stage !== 'closed') this.#connection.resume()
+      })
+    }
+  }
+
+  #checkSendable(type: string, bytes: Uint8Array): void {
+    checkTypeName(type)
+    if (!(bytes instanceof Uint8Array))
+      throw new TypeError('the bytes of a message are a Uint8Array')
+    this.#checkConnected()
+    const maxBytes = this.hello.maxFrameBytes - 6
+    if (bytes.length > maxBytes) {
+      throw new RangeError(
+        `the peer accepts messages of at most ${maxBytes} bytes, not ${bytes.length}`,
+      )
+    }
+    if (this.#queue.queuedBytes + bytes.length > this.#limits.sendMaxBytes) {
+      const text = `${this.#queue.queuedBytes} bytes wait to be sent to ${this.key}`
+      throw new HoldfastError('QUEUE_FULL', text)
+    }
+  }
+
+  #checkConnected(): void {
+    if (this.#stage === 'established') return
+    const why = this.#stage === 'closed' ? `: ${describeReason(this.reason)}` : ''
+    throw new HoldfastError('NOT_CONNECTED', `not connected to ${this.key}${why}`, {
+      reason: this.reason,
+    })
+  }
+
+  #sendBulk(frame: EncodedFrame, onSent?: () => void): void {
+    this.#queue.addBulk(frame, onSent)
+    if (this.#isAboveHighWater || this.#queue.queuedBytes <= this.#limits.sendHighWaterBytes) return
+    this.#isAboveHighWater = true
+    this.#watchDrain()
+  }
+
+  /** A peer that drains nothing for `slowPeerMs` while much waits for it is given up. */
+  #watchDrain(): void {
+    const before = this.#queue.drainedBytes
+    this.#slowTimer = this.#clock.setTimer(this.#limits.slowPeerMs, () => {
+      this.#checkDrained()
+      if (!this.#isAboveHighWater || this.#stage === 'closed') return
+      if (this.#queue.drainedBytes > before) this.#watchDrain()
+      else
+        this.closeFor({
+          kind: 'slow',
+          by: 'us',
+          text: `read nothing for ${this.#limits.slowPeerMs} ms`,
+        })
+    })
+  }
+
+  #checkDrained(): void {
+    if (!this.#isAboveHighWater || this.#stage !== 'established') return
+    if (this.#queue.queuedBytes > this.#limits.sendHighWaterBytes) return
+    this.#isAboveHighWater = false
+    this.#slowTimer?.cancel()
+    for (const waiter of this.#drainWaiters.splice(0)) waiter.resolve()
+    this.#owner.drained(this)
+  }
+
+  #misbehaved(what: string): void {
+    this.closeFor({ kind: 'misbehaved', by: 'us', what })
+  }
+
+  #endByPeer(reason: CloseReason): void {
+    this.#stage = 'closed'
+    this.droppedBytes = this.#queue.drop()
+    this.#connection.close()
+    this.#flushTimer = this.#clock.setTimer(this.#limits.closeFlushMs, () => {
+      this.#connection.destroy()
+    })
+    this.#end(reason)
+  }
+
+  #transportClosed(error: Error | undefined): void {
+    this.#flushTimer?.cancel()
+    if (this.#stage !== 'closed') {
+      this.#stage = 'closed'
+      this.droppedBytes = this.#queue.drop()
+      this.#end(
+        error === undefined
+          ? { kind: 'ended', by: 'network' }
+          : { kind: 'transport-error', by: 'network', error, text: error.message },
+      )
+    }
+    this.#owner.released(this)
+  }
+
+  #end(reason: CloseReason): void {
+    this.reason = reason
+    this.#slowTimer?.cancel()
+    this.#reader.clear()
+    this.#app.end(reason)
+    const error = new HoldfastError('CONNECTION_CLOSED', describeReason(reason), { reason })
+    for (const waiter of this.#drainWaiters.splice(0)) waiter.reject(error)
+    this.#owner.run(() => {
+      this.#owner.ended(this, reason)
+    })
+  }
+}
+
+function isHandshakeMessage(message: WireMessage): boolean {
+  return message.kind === 'hello' || message.kind === 'ready' || message.kind === 'bye'
+}
+
+function byeFrame(reason: CloseReason): EncodedFrame | undefined {
+  const code = byeCodes[reason.kind]
+  if (code === undefined) return undefined
+  const text = reason.kind === 'misbehaved' ? reason.what : (reason.text ?? '')
+  const retryAfterMs = reason.kind === 'busy' ? reason.retryAfterMs : undefined
+  return encodeMessage({ kind: 'bye', code, text, retryAfterMs })
+}

@@ -1,0 +1,39 @@
+import type { RoundTrip } from '../contracts/peer-service.js'
+
+/** Pings whose pongs may still come; with one more the oldest is forgotten. */
+const maxPendingPings = 64
+
+/** The pings of one connection that await their pongs, and what the pongs told: RFC 6298, section 2. */
+export class RoundTrips implements RoundTrip {
+  lastMs: number | undefined
+  smoothedMs: number | undefined
+  jitterMs: number | undefined
+  minMs: number | undefined
+  readonly #pending = new Map<bigint, number>()
+
+  pingSent(nonce: bigint, nowMs: number): void {
+    if (this.#pending.size >= maxPendingPings) {
+      const oldest = this.#pending.keys().next()
+      if (!oldest.done) this.#pending.delete(oldest.value)
+    }
+    this.#pending.set(nonce, nowMs)
+  }
+
+  /** The round trip that a pong completes, or undefined when it belongs to no ping of this connection. */
+  pongReceived(nonce: bigint, nowMs: number): number | undefined {
+    const sentMs = this.#pending.get(nonce)
+    if (sentMs === undefined) return undefined
+    this.#pending.delete(nonce)
+    const roundTripMs = Math.max(0, nowMs - sentMs)
+    this.lastMs = roundTripMs
+    this.minMs = Math.min(this.minMs ?? roundTripMs, roundTripMs)
+    if (this.smoothedMs === undefined || this.jitterMs === undefined) {
+      this.smoothedMs = roundTripMs
+      this.jitterMs = roundTripMs / 2
+    } else {
+      this.jitterMs = 0.75 * this.jitterMs + 0.25 * Math.abs(this.smoothedMs - roundTripMs)
+      this.smoothedMs = 0.875 * this.smoothedMs + 0.125 * roundTripMs
+    }
+    return roundTripMs
+  }
+}

@@ -1,0 +1,213 @@
+import type { Clock } from './contracts/clock.js'
+import { systemClock } from './defaults.js'
+import { initialDialState, type DialState } from './rules/dial-policy.js'
+import { parsePeerAddress, parsePeerIp, type PeerAddress, type PeerIp } from './rules/peer-ip.js'
+import { Slot } from './slot.js'
+
+/** How a peer became known. */
+export type PeerSource = 'kept' | 'added' | 'inbound'
+
+export interface Ban {
+  readonly reason: string
+  readonly untilUnixMs: number
+}
+
+/** What is known of one peer, at the moment of asking. */
+export interface PeerInfo {
+  readonly key: string
+  readonly ip: string
+  /** Where it can be dialled, when that is known: never an ephemeral port. */
+  readonly listeningPort: number | undefined
+  readonly source: PeerSource
+  readonly isKept: boolean
+  readonly isConnected: boolean
+  readonly firstSeenUnixMs: number
+  /** When a connection to it was last established or ended. */
+  readonly lastSeenUnixMs: number | undefined
+  readonly timesConnected: number
+  /** Dials in a row that failed, and what the last one said. */
+  readonly failures: number
+  readonly lastFailure: string | undefined
+  readonly ban: Ban | undefined
+}
+
+/** A peer's entry, with what ConnectionManager keeps there. */
+export class PeerEntry {
+  readonly key: string
+  readonly ip: PeerIp
+  readonly slot: Slot
+  readonly firstSeenUnixMs: number
+  /** What a dial uses: the IP with its zone. */
+  host: string
+  /** A port that somebody wrote down, and the one that the peer told in its HELLO, which wins. */
+  configuredPort: number | undefined
+  toldPort: number | undefined
+  source: PeerSource
+  isKept = false
+  /** The user disconnected it: no automatic dial until he wants it again. */
+  isDialPaused = false
+  dial: DialState = initialDialState
+  lastSeenUnixMs: number | undefined
+  timesConnected = 0
+  lastFailure: string | undefined
+  /** A dial to it reached this very process. */
+  isSelf = false
+
+  constructor(address: PeerAddress, source: PeerSource, unixMs: number) {
+    this.key = peerKey(address.ip)
+    this.ip = address.ip
+    this.host = address.host
+    this.configuredPort = address.port
+    this.source = source
+    this.slot = new Slot(this.key)
+    this.firstSeenUnixMs = unixMs
+  }
+
+  get isConnected(): boolean {
+    return this.slot.state.incumbent !== null
+  }
+
+  /** Nothing of it is open, and nobody asked to keep it. */
+  get isIdle(): boolean {
+    return !this.isKept && !this.isConnected && this.slot.state.candidates.length === 0
+  }
+}
+
+/** The one function that names a peer's slot. */
+export function peerKey(ip: PeerIp): string {
+  return ip
+}
+
+let entriesOf: (registry: PeerRegistry) => ReadonlyMap<string, PeerEntry>
+let ensureEntry: (
+  registry: PeerRegistry,
+  address: PeerAddress,
+  source: PeerSource,
+) => PeerEntry | undefined
+
+/**
+ * What is known of each peer, and its one slot. One IP is one peer, whatever the port or the notation.
+ *
+ * It holds at most `maxKnownPeers`: when it is full, the peer that was seen least recently among those
+ * that are neither kept, nor connected, nor banned makes room; when there is none, the newcomer is not
+ * remembered. It dials nobody by itself: hand it to a ConnectionManager.
+ */
+export class PeerRegistry {
+  readonly #clock: Clock
+  readonly #maxKnownPeers: number
+  readonly #entries = new Map<string, PeerEntry>()
+  readonly #bans = new Map<string, Ban>()
+
+  static {
+    entriesOf = (registry) => registry.#entries
+    ensureEntry = (registry, address, source) => registry.#ensure(address, source)
+  }
+
+  constructor(options: { readonly clock?: Clock; readonly maxKnownPeers?: number } = {}) {
+    this.#clock = options.clock ?? systemClock
+    this.#maxKnownPeers = options.maxKnownPeers ?? 10_000
+    if (!Number.isSafeInteger(this.#maxKnownPeers) || this.#maxKnownPeers < 1) {
+      throw new RangeError(
+        `maxKnownPeers must be a whole number above 0, not ${this.#maxKnownPeers}`,
+      )
+    }
+  }
+
+  /** How many peers are known. */
+  get size(): number {
+    return this.#entries.size
+  }
+
+  /**
+   * Makes a peer known, so that it is dialled when there is room. Accepts what parsePeerAddress accepts
+   * and throws HoldfastError INVALID_ADDRESS for anything else. Returns undefined when there is no room.
+   */
+  add(address: string): PeerInfo | undefined {
+    const entry = this.#ensure(parsePeerAddress(address), 'added')
+    return entry === undefined ? undefined : this.#info(entry)
+  }
+
+  /** What is known of a peer, by its IP in any notation. Throws HoldfastError INVALID_ADDRESS. */
+  get(ip: string): PeerInfo | undefined {
+    const entry = this.#entries.get(peerKey(parsePeerAddress(ip).ip))
+    return entry === undefined ? undefined : this.#info(entry)
+  }
+
+  list(): PeerInfo[] {
+    return Array.from(this.#entries.values(), (entry) => this.#info(entry))
+  }
+
+  /**
+   * Bans an IP for `durationMs` (a day by default): it is neither dialled nor accepted. An open
+   * connection to it goes on until `ConnectionManager.disconnect`.
+   */
+  ban(ip: string, options: { readonly reason: string; readonly durationMs?: number }): void {
+    const durationMs = options.durationMs ?? 24 * 3_600_000
+    if (!(durationMs > 0)) throw new RangeError(`durationMs must be above 0, not ${durationMs}`)
+    const untilUnixMs = this.#clock.unixMs() + durationMs
+    this.#bans.set(peerKey(parsePeerIp(ip)), { reason: options.reason, untilUnixMs })
+  }
+
+  /** Ends a ban. Returns whether there was one. */
+  unban(ip: string): boolean {
+    return this.#bans.delete(peerKey(parsePeerIp(ip)))
+  }
+
+  isBanned(ip: string): boolean {
+    return this.#banOf(peerKey(parsePeerIp(ip))) !== undefined
+  }
+
+  #banOf(key: string): Ban | undefined {
+    const ban = this.#bans.get(key)
+    if (ban === undefined || ban.untilUnixMs > this.#clock.unixMs()) return ban
+    this.#bans.delete(key)
+    return undefined
+  }
+
+  #ensure(address: PeerAddress, source: PeerSource): PeerEntry | undefined {
+    const known = this.#entries.get(peerKey(address.ip))
+    if (known !== undefined) {
+      if (address.port !== undefined) {
+        known.configuredPort = address.port
+        known.host = address.host
+      }
+      return known
+    }
+    if (this.#entries.size >= this.#maxKnownPeers && !this.#makeRoom()) return undefined
+    const entry = new PeerEntry(address, source, this.#clock.unixMs())
+    this.#entries.set(entry.key, entry)
+    return entry
+  }
+
+  #makeRoom(): boolean {
+    let oldest: PeerEntry | undefined
+    for (const entry of this.#entries.values()) {
+      if (!entry.isIdle || this.#bans.has(entry.key)) continue
+      if (oldest === undefined || seenMs(entry) < seenMs(oldest)) oldest = entry
+    }
+    return oldest !== undefined && this.#entries.delete(oldest.key)
+  }
+
+  #info(entry: PeerEntry): PeerInfo {
+    return {
+      key: entry.key,
+      ip: entry.ip,
+      listeningPort: entry.toldPort ?? entry.configuredPort,
+      source: entry.source,
+      isKept: entry.isKept,
+      isConnected: entry.isConnected,
+      firstSeenUnixMs: entry.firstSeenUnixMs,
+      lastSeenUnixMs: entry.lastSeenUnixMs,
+      timesConnected: entry.timesConnected,
+      failures: entry.dial.failures,
+      lastFailure: entry.lastFailure,
+      ban: this.#banOf(entry.key),
+    }
+  }
+}
+
+function seenMs(entry: PeerEntry): number {
+  return entry.lastSeenUnixMs ?? entry.firstSeenUnixMs
+}
+
+export { ensureEntry, entriesOf }

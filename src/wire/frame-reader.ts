@@ -1,0 +1,121 @@
+/** Length of the body (4 bytes, big-endian), then the kind (1 byte). */
+export const frameHeaderBytes = 5
+
+export interface Frame {
+  readonly kindNumber: number
+  /** A view of received bytes: stable, and it pins the chunk that it lies in. */
+  readonly body: Uint8Array
+}
+
+export type FrameResult =
+  | { readonly kind: 'frame'; readonly frame: Frame }
+  /** More bytes are needed. */
+  | { readonly kind: 'incomplete' }
+  /** The next frame is longer than allowed. The reader stays there: the stream cannot go on. */
+  | {
+      readonly kind: 'too-long'
+      readonly kindNumber: number
+      readonly length: number
+      readonly max: number
+    }
+
+/**
+ * Cuts a stream of bytes into frames, whatever chunks it arrives in. Pull `next()` until it is
+ * `incomplete`; the limit is asked for each frame anew, as soon as its header is there, before any
+ * memory is taken for it. A frame inside one chunk is a view, one that spans chunks is copied once.
+ */
+export class FrameReader {
+  readonly #maxBody: (kindNumber: number) => number
+  #chunks: Uint8Array[] = []
+  /** Where the next frame begins in the first chunk. */
+  #offset = 0
+  #available = 0
+
+  constructor(maxBody: (kindNumber: number) => number) {
+    this.#maxBody = maxBody
+  }
+
+  /** Bytes that belong to a frame which is not complete yet. */
+  get bufferedBytes(): number {
+    return this.#available
+  }
+
+  push(chunk: Uint8Array): void {
+    if (chunk.length === 0) return
+    this.#chunks.push(chunk)
+    this.#available += chunk.length
+  }
+
+  next(): FrameResult {
+    if (this.#available < frameHeaderBytes) return { kind: 'incomplete' }
+    const header = this.#peekHeader()
+    const length =
+      (header[0] ?? 0) * 2 ** 24 +
+      (header[1] ?? 0) * 2 ** 16 +
+      (header[2] ?? 0) * 2 ** 8 +
+      (header[3] ?? 0)
+    const kindNumber = header[4] ?? 0
+    const max = this.#maxBody(kindNumber)
+    if (length > max) return { kind: 'too-long', kindNumber, length, max }
+    if (this.#available < frameHeaderBytes + length) return { kind: 'incomplete' }
+    this.#skip(frameHeaderBytes)
+    return { kind: 'frame', frame: { kindNumber, body: this.#take(length) } }
+  }
+
+  /** Forgets what is buffered. */
+  clear(): void {
+    this.#chunks = []
+    this.#offset = 0
+    this.#available = 0
+  }
+
+  #peekHeader(): Uint8Array {
+    const first = this.#chunks[0]
+    if (first !== undefined && first.length - this.#offset >= frameHeaderBytes) {
+      return first.subarray(this.#offset, this.#offset + frameHeaderBytes)
+    }
+    const header = new Uint8Array(frameHeaderBytes)
+    this.#copy(header)
+    return header
+  }
+
+  #take(length: number): Uint8Array {
+    if (length === 0) return new Uint8Array(0)
+    const first = this.#chunks[0]
+    let body: Uint8Array
+    if (first !== undefined && first.length - this.#offset >= length) {
+      body = first.subarray(this.#offset, this.#offset + length)
+    } else {
+      body = new Uint8Array(length)
+      this.#copy(body)
+    }
+    this.#skip(length)
+    return body
+  }
+
+  /** Fills `target` from the front of what is buffered, without taking it. */
+  #copy(target: Uint8Array): void {
+    let offset = this.#offset
+    let filled = 0
+    for (const chunk of this.#chunks) {
+      const part = chunk.subarray(offset, offset + target.length - filled)
+      target.set(part, filled)
+      filled += part.length
+      offset = 0
+      if (filled === target.length) return
+    }
+  }
+
+  #skip(length: number): void {
+    this.#available -= length
+    let end = this.#offset + length
+    let passed = 0
+    for (const chunk of this.#chunks) {
+      if (end < chunk.length) break
+      end -= chunk.length
+      passed += 1
+    }
+    if (passed > 0) this.#chunks.splice(0, passed)
+    this.#offset = end
+  }
+}
