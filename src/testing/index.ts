@@ -1,3 +1,7 @@
+export { ProcessClock } from './process-clock.js'
+export { SeededRandom } from './seeded-random.js'
+export { SimulatedClock } from './simulated-clock.js'
+export type { SimulatedClockOptions } from './simulated-clock.js'
 export {
   TEST_GENESIS_PREVIOUS_HASH,
   refOf,
