@@ -4,6 +4,7 @@ const npm = (name) => `(^|/)node_modules/${name}/`
 
 const MANAGERS = 'connection-manager|ping-monitor|sync-coordinator'
 const ROOT_FILE = '^src/[^/]+\\.ts$'
+const ROOT_PACKAGES = [npm('p-queue'), npm('debug'), npm('@types/debug')]
 const ENTRIES = '^src/(index|adapters/(tcp|memory|level-block-store)|testing/index)\\.ts$'
 
 const layer = (name, from, mayImport, fromNot) => ({
@@ -45,18 +46,28 @@ module.exports = {
     layer(
       'root',
       ROOT_FILE,
-      [
-        '^src/(rules|wire|contracts)/',
-        ROOT_FILE,
-        '^events$',
-        npm('p-queue'),
-        npm('debug'),
-        npm('@types/debug'),
-      ],
+      ['^src/(connection|rules|wire|contracts)/', ROOT_FILE, '^events$', ...ROOT_PACKAGES],
       '^src/(index|node|defaults|errors|events)\\.ts$',
     ),
+    layer('connection', '^src/connection/', [
+      '^src/(connection|rules|wire|contracts)/',
+      ROOT_FILE,
+      ...ROOT_PACKAGES,
+    ]),
+    {
+      name: 'connection-is-of-the-connection-manager',
+      severity: 'error',
+      from: { path: '^src/(ping-monitor|sync-coordinator)\\.ts$' },
+      to: { path: '^src/connection/', reachable: true },
+    },
+    {
+      name: 'parts-do-not-know-managers',
+      severity: 'error',
+      from: { path: '^src/(connection|rules|wire|contracts)/' },
+      to: { path: `^src/(${MANAGERS})\\.ts$` },
+    },
     layer('assembly', '^src/(index|node|defaults)\\.ts$', [
-      '^src/(rules|wire|contracts)/',
+      '^src/(connection|rules|wire|contracts)/',
       ROOT_FILE,
       '^src/adapters/(memory-block-store|system-clock|system-random)\\.ts$',
     ]),
@@ -76,7 +87,7 @@ module.exports = {
       from: {},
       to: {
         path: '^src/',
-        pathNot: ['^src/(contracts|rules|wire|adapters|testing)/', ROOT_FILE],
+        pathNot: ['^src/(contracts|rules|wire|connection|adapters|testing)/', ROOT_FILE],
       },
     },
     {
