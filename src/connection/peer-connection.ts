@@ -113,6 +113,7 @@ export class PeerConnection implements ServicePeer {
   #stage: Stage = 'hello'
   #hello: PeerHello | undefined
   #flushTimer: Timer | undefined
+  #isReleased = false
   #slowTimer: Timer | undefined
   #drainWaiters: DrainWaiter[] = []
   #isAboveHighWater = false
@@ -319,9 +320,7 @@ export class PeerConnection implements ServicePeer {
     this.#stage = 'closed'
     this.droppedBytes = this.#queue.end(byeFrame(reason))
     this.#connection.close()
-    this.#flushTimer = this.#clock.setTimer(this.#limits.closeFlushMs, () => {
-      this.#connection.destroy()
-    })
+    this.#flushWithDeadline()
     this.#end(reason)
   }
 
@@ -560,10 +559,24 @@ export class PeerConnection implements ServicePeer {
     this.#stage = 'closed'
     this.droppedBytes = this.#queue.drop()
     this.#connection.close()
+    this.#flushWithDeadline()
+    this.#end(reason)
+  }
+
+  #flushWithDeadline(): void {
     this.#flushTimer = this.#clock.setTimer(this.#limits.closeFlushMs, () => {
       this.#connection.destroy()
+      this.#release()
     })
-    this.#end(reason)
+  }
+
+  /** A transport that never says that it closed holds nobody up. */
+  #release(): void {
+    if (this.#isReleased) return
+    this.#isReleased = true
+    this.#owner.run(() => {
+      this.#owner.released(this)
+    })
   }
 
   #transportClosed(error: Error | undefined): void {
@@ -577,7 +590,7 @@ export class PeerConnection implements ServicePeer {
           : { kind: 'transport-error', by: 'network', error, text: error.message },
       )
     }
-    this.#owner.released(this)
+    this.#release()
   }
 
   #end(reason: CloseReason): void {

@@ -1,0 +1,402 @@
+import createDebug from 'debug'
+import { AppHandlers, type MessageHandler } from './connection/app-handlers.js'
+import {
+  checkIdentity,
+  checkLimits,
+  type ConnectionManagerOptions,
+} from './connection/connection-options.js'
+import { Links, type LinkObserver } from './connection/links.js'
+import type { CloseReason } from './contracts/close-reason.js'
+import type { Direction, Peer, PeerService } from './contracts/peer-service.js'
+import type { Connection, Endpoint, Listener, Transport } from './contracts/transport.js'
+import { systemClock, systemRandom } from './defaults.js'
+import { HoldfastError } from './errors.js'
+import { EventSource } from './events.js'
+import { patientClock } from './patient-clock.js'
+import { ensureEntry, entriesOf, peerKey, type PeerRegistry } from './peer-registry.js'
+import { formatEndpoint, parsePeerAddress } from './rules/peer-ip.js'
+import { TurnQueue } from './turn-queue.js'
+
+export type ConnectionEvents = {
+  /** A peer is connected: once per establishment, in strict alternation with `peerDisconnected`. */
+  peerConnected: (event: { readonly peer: Peer; readonly direction: Direction }) => void
+  /** The connection of a peer ended. `droppedBytes`: accepted for sending, and not sent. */
+  peerDisconnected: (event: {
+    readonly peer: Peer
+    readonly reason: CloseReason
+    readonly droppedBytes: number
+  }) => void
+  /** A dial failed, or its connection ended before it was established. The loser of an election is no failure. */
+  dialFailed: (event: {
+    readonly ip: string
+    readonly address: string
+    readonly error: HoldfastError
+  }) => void
+  /** An inbound connection ended before it was established, for another reason than being a duplicate. */
+  inboundRefused: (event: { readonly remote: Endpoint; readonly reason: CloseReason }) => void
+  /** Connections are accepted here. */
+  listening: (event: { readonly endpoints: readonly Endpoint[] }) => void
+  /** A service threw: a bug in it. */
+  internalError: (event: { readonly error: unknown }) => void
+}
+
+/** Where a ConnectionManager stands, in numbers. */
+export interface ConnectionStatus {
+  readonly state: RunState
+  readonly instanceId: string
+  /** Where it listens; empty for a node that only dials. */
+  readonly endpoints: readonly Endpoint[]
+  /** Its own IP: as configured, or as most peers see it; undefined while it is not known. */
+  readonly ownIp: string | undefined
+  /** Established connections, by direction. */
+  readonly inbound: number
+  readonly outbound: number
+  /** Connections that are open and not established. */
+  readonly handshaking: number
+  /** Dials on their way, and those that wait for their turn. */
+  readonly dialing: number
+  readonly queuedDials: number
+  readonly knownPeers: number
+  /** Connections closed as the second one to a peer, by us. */
+  readonly duplicatesRefused: number
+}
+
+type RunState = 'stopped' | 'starting' | 'running' | 'stopping'
+
+const debug = createDebug('holdfast:connections')
+
+/**
+ * Keeps one steady connection per peer: listens, dials, shakes hands, carries out the election, and
+ * dials again after a real end. Needs a registry and a transport, and nothing else of the library.
+ *
+ * At every moment there is at most one established connection per peer, when things are quiet it is
+ * the same one at both ends, and it is closed only for one of the reasons of docs/CLOSE-REASONS.md,
+ * never because another one came, and never because of its age.
+ */
+export class ConnectionManager extends EventSource<ConnectionEvents> {
+  readonly #registry: PeerRegistry
+  readonly #transport: Transport
+  readonly #isListening: boolean
+  readonly #turns = new TurnQueue()
+  readonly #links: Links
+  readonly #handlers: AppHandlers
+  readonly #services: PeerService[] = []
+  #state: RunState = 'stopped'
+  #starting: Promise<void> | undefined
+  #stopping: Promise<void> | undefined
+  #listener: Listener | undefined
+  #onAllReleased: (() => void) | undefined
+
+  /** Throws TypeError or RangeError that names the option when one is wrong. */
+  constructor(options: ConnectionManagerOptions) {
+    super()
+    const { registry, transport } = options
+    const limits = checkLimits(options)
+    const identity = checkIdentity(options)
+    this.#registry = registry
+    this.#transport = transport
+    this.#isListening = options.listen ?? transport.listen !== undefined
+    if (this.#isListening && transport.listen === undefined) {
+      throw new TypeError(`the transport '${transport.name}' cannot listen: use listen: false`)
+    }
+    this.#handlers = new AppHandlers((type, error) => {
+      this.guard(type, () => {
+        throw error
+      })
+    })
+    this.#links = new Links({
+      registry,
+      transport,
+      limits,
+      identity,
+      clock: patientClock(options.clock ?? systemClock),
+      random: options.random ?? systemRandom,
+      turns: this.#turns,
+      observer: this.#observer(),
+      listeningPort: () => this.endpoints[0]?.port,
+    })
+  }
+
+  /** Joins a service to all connections from now on. Call it before `start`. */
+  serve(service: PeerService): void {
+    this.#services.push(service)
+    for (const peer of this.#links.incumbents.values()) service.peerConnected?.(peer)
+  }
+
+  /**
+   * Listens, and dials what is kept or known. Resolves when it listens; rejects with LISTEN_FAILED, and
+   * is stopped then. Idempotent; works again after `stop`.
+   */
+  start(): Promise<void> {
+    if (this.#state === 'running') return Promise.resolve()
+    this.#starting ??= this.#start().finally(() => {
+      this.#starting = undefined
+    })
+    return this.#starting
+  }
+
+  /**
+   * Tells every peer that this node shuts down, flushes at most `closeFlushMs`, and releases every
+   * socket, timer and waiter. Idempotent, at any moment.
+   */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop().finally(() => {
+      this.#stopping = undefined
+    })
+    return this.#stopping
+  }
+
+  /** Where it listens. */
+  get endpoints(): readonly Endpoint[] {
+    return this.#listener?.endpoints ?? []
+  }
+
+  /** The connected peers, in the order in which they connected. */
+  peers(): Peer[] {
+    return [...this.#links.incumbents.values()]
+  }
+
+  /** The connected peer with this IP, in any notation. Throws HoldfastError INVALID_ADDRESS. */
+  peer(ip: string): Peer | undefined {
+    return this.#links.incumbents.get(peerKey(parsePeerAddress(ip).ip))
+  }
+
+  /**
+   * Resolves with the one established connection to a peer, whichever side dialled it, and dials at
+   * once when there is none. Calls for one peer share one attempt. Rejects with CONNECT_FAILED (the
+   * cause and the close reason attached) when that attempt fails, DIAL_TIMEOUT, SELF, BANNED,
+   * NOT_RUNNING, INVALID_ADDRESS; with `signal.reason` when the signal aborts: the last caller that
+   * aborts ends the dial.
+   */
+  async connect(address: string, options: { readonly signal?: AbortSignal } = {}): Promise<Peer> {
+    const { signal } = options
+    signal?.throwIfAborted()
+    const parsed = parsePeerAddress(address)
+    if (this.#state !== 'running') throw new HoldfastError('NOT_RUNNING', 'the node is not running')
+    if (this.#registry.isBanned(parsed.ip)) {
+      throw new HoldfastError('BANNED', `${parsed.ip} is banned: unban it first`)
+    }
+    const entry = ensureEntry(this.#registry, parsed, 'added')
+    if (entry === undefined) {
+      throw new HoldfastError('CONNECT_FAILED', `no room for another known peer: ${parsed.ip}`)
+    }
+    const connected = this.#links.incumbents.get(entry.key)
+    if (connected !== undefined) return connected
+    const waiting = this.#links.waiters.wait(entry, signal, () => {
+      this.#turns.run(() => {
+        this.#links.abandonDial(entry)
+      })
+    })
+    this.#turns.run(() => {
+      this.#links.dialer.dialNow(entry)
+    })
+    return waiting
+  }
+
+  /**
+   * Closes the connection to a peer, and whatever is on its way to one; the peer is told `text`. It is
+   * not dialled again until `keep` or `connect` names it or it connects by itself.
+   */
+  disconnect(ip: string, text?: string): void {
+    const entry = entriesOf(this.#registry).get(peerKey(parsePeerAddress(ip).ip))
+    if (entry === undefined) return
+    this.#turns.run(() => {
+      entry.isDialPaused = true
+      this.#links.closeAll(entry, {
+        kind: 'disconnected',
+        by: 'us',
+        ...(text === undefined ? {} : { text }),
+      })
+    })
+  }
+
+  /** Keeps a peer connected: it is dialled, and dialled again after each real end, for ever. */
+  keep(address: string): void {
+    const entry = ensureEntry(this.#registry, parsePeerAddress(address), 'kept')
+    if (entry === undefined) throw new RangeError(`no room for another known peer: ${address}`)
+    this.#turns.run(() => {
+      entry.isKept = true
+      entry.isDialPaused = false
+      this.#links.dialer.consider(entry)
+    })
+  }
+
+  /** Undoes `keep`. The connection, if there is one, goes on. */
+  unkeep(ip: string): void {
+    const entry = entriesOf(this.#registry).get(peerKey(parsePeerAddress(ip).ip))
+    if (entry === undefined) return
+    this.#turns.run(() => {
+      entry.isKept = false
+      this.#links.dialer.consider(entry)
+    })
+  }
+
+  /**
+   * Takes a connection that the user's own server accepted, as if this node had. Throws NOT_RUNNING.
+   * Call it in the tick in which the connection came.
+   */
+  accept(connection: Connection): void {
+    if (!this.#isAccepting()) throw new HoldfastError('NOT_RUNNING', 'the node is not running')
+    this.#links.accept(connection)
+  }
+
+  /**
+   * Handles the application's messages and requests of one type. What the handler returns, or its
+   * promise brings, answers a request; a request without a handler, or whose handler throws, is refused.
+   * The bytes are a stable view that pins a larger chunk: keep it or copy it. One handler per type:
+   * another one replaces it, undefined removes it.
+   */
+  handle(type: string, handler: MessageHandler | undefined): void {
+    this.#handlers.set(type, handler)
+  }
+
+  /**
+   * Sends one message to every connected peer. Returns how many took it; a peer whose send queue is at
+   * its hard limit, or that accepts no message of this size, does not.
+   */
+  broadcast(type: string, bytes: Uint8Array): number {
+    let taken = 0
+    for (const peer of this.#links.incumbents.values()) {
+      try {
+        peer.send(type, bytes)
+        taken += 1
+      } catch (error) {
+        if (!HoldfastError.is(error) && !(error instanceof RangeError)) throw error
+        debug('broadcast of %s skips %s: %s', type, peer.key, error.message)
+      }
+    }
+    return taken
+  }
+
+  status(): ConnectionStatus {
+    const { dialing, queued } = this.#links.dialer.counts
+    const outbound = this.#links.outboundCount()
+    return {
+      state: this.#state,
+      instanceId: this.#links.instanceId,
+      endpoints: this.endpoints,
+      ownIp: this.#links.ourIp(),
+      inbound: this.#links.incumbents.size - outbound,
+      outbound,
+      handshaking: this.#links.handshaking().length,
+      dialing,
+      queuedDials: queued,
+      knownPeers: this.#registry.size,
+      duplicatesRefused: this.#links.duplicatesRefused,
+    }
+  }
+
+  async #start(): Promise<void> {
+    await this.#stopping
+    this.#state = 'starting'
+    try {
+      if (this.#isListening) await this.#listen()
+    } catch (error) {
+      this.#state = 'stopped'
+      throw error
+    }
+    this.#state = 'running'
+    this.#turns.run(() => {
+      this.#links.dialer.start()
+    })
+    if (this.#isListening) this.#report('listening', { endpoints: this.endpoints })
+  }
+
+  async #listen(): Promise<void> {
+    const listener = await this.#transport.listen?.((connection) => {
+      if (this.#isAccepting()) this.#links.accept(connection)
+      else connection.destroy()
+    })
+    if (this.#isAccepting()) {
+      this.#listener = listener
+      return
+    }
+    await listener?.close()
+    throw new HoldfastError('NOT_RUNNING', 'the node was stopped while it started')
+  }
+
+  async #stop(): Promise<void> {
+    if (this.#state === 'stopped') return
+    this.#state = 'stopping'
+    const listener = this.#listener
+    this.#listener = undefined
+    this.#turns.run(() => {
+      this.#links.dialer.stop()
+      this.#links.waiters.rejectAll(new HoldfastError('NOT_RUNNING', 'the node stopped'))
+      this.#links.stop()
+    })
+    await this.#starting?.catch(ignore)
+    await listener?.close()
+    if (this.#links.openCount > 0) {
+      await new Promise<void>((resolve) => {
+        this.#onAllReleased = resolve
+      })
+    }
+    this.#state = 'stopped'
+  }
+
+  #isAccepting(): boolean {
+    return this.#state === 'running' || this.#state === 'starting'
+  }
+
+  /** Tells services at once, in order, and users when the turn is over. */
+  #observer(): LinkObserver {
+    return {
+      connected: (peer) => {
+        this.#eachService((service) => service.peerConnected?.(peer))
+        this.#report('peerConnected', { peer, direction: peer.direction })
+      },
+      message: (peer, message) => {
+        this.#eachService((service) => service.peerMessage?.(peer, message))
+      },
+      delivery: (peer, delivery) => {
+        this.#turns.report(() => {
+          this.#handlers.deliver(peer, delivery)
+        })
+      },
+      drained: (peer) => {
+        this.#eachService((service) => service.peerDrained?.(peer))
+      },
+      disconnected: (peer, reason) => {
+        this.#eachService((service) => service.peerDisconnected?.(peer, reason))
+        this.#report('peerDisconnected', { peer, reason, droppedBytes: peer.droppedBytes })
+      },
+      dialFailed: (entry, error) => {
+        const port = entry.toldPort ?? entry.configuredPort ?? this.#transport.defaultPort
+        const address = formatEndpoint({ host: entry.host, port })
+        this.#report('dialFailed', { ip: entry.ip, address, error })
+      },
+      inboundRefused: (remote, reason) => {
+        this.#report('inboundRefused', { remote, reason })
+      },
+      allReleased: () => {
+        this.#onAllReleased?.()
+        this.#onAllReleased = undefined
+      },
+    }
+  }
+
+  #eachService(call: (service: PeerService) => void): void {
+    for (const service of this.#services) {
+      try {
+        call(service)
+      } catch (error) {
+        debug('a service threw: %O', error)
+        this.#report('internalError', { error })
+      }
+    }
+  }
+
+  #report<Name extends keyof ConnectionEvents>(
+    name: Name,
+    ...parameters: Parameters<ConnectionEvents[Name]>
+  ): void {
+    this.#turns.report(() => {
+      this.tell(name, ...parameters)
+    })
+  }
+}
+
+function ignore(): void {
+  return
+}

@@ -1,0 +1,196 @@
+import type { Clock } from '../contracts/clock.js'
+import type { Random } from '../contracts/random.js'
+import type { Transport } from '../contracts/transport.js'
+import type { PeerRegistry } from '../peer-registry.js'
+import { tryParsePeerIp, type PeerIp } from '../rules/peer-ip.js'
+import { utf8 } from '../wire/binary.js'
+import { maxAgentBytes, maxAppDataBytes, maxNetworkBytes } from '../wire/messages.js'
+
+/** Every limit of a ConnectionManager, in milliseconds, bytes or numbers of things. */
+export interface ConnectionManagerLimits {
+  /** How long a dial may take until it has its connection. */
+  readonly dialTimeoutMs: number
+  /** From the first byte to the end of the election. */
+  readonly handshakeTimeoutMs: number
+  /** From READY sent to READY received. */
+  readonly confirmTimeoutMs: number
+  /** The shortest and the longest time in which a challenged incumbent must answer. */
+  readonly challengeTimeoutMs: number
+  readonly challengeTimeoutMaxMs: number
+  /** How long an inbound candidate waits for our own dial to the same peer. */
+  readonly electionHoldMs: number
+  /** How long the higher IP waits for the lower one to dial. */
+  readonly patienceMs: number
+  /** How long the last bytes of a closed connection may take. */
+  readonly closeFlushMs: number
+  readonly maxConcurrentDials: number
+  readonly backoffBaseMs: number
+  readonly backoffMaxMs: number
+  /** A connection that lived so long resets the backoff. */
+  readonly stableAfterMs: number
+  /** How long a peer rests that belongs to another network or is this node itself. */
+  readonly longRestMs: number
+  readonly maxInbound: number
+  readonly maxOutbound: number
+  /** Inbound connections in handshake, over all and per IP. */
+  readonly maxPendingHandshakes: number
+  readonly maxPendingHandshakesPerIp: number
+  /** A known peer that is not kept is left alone after so many failed dials in a row. */
+  readonly maxDialFailures: number
+  readonly maxFrameBytes: number
+  /** The send queue: where `send` returns false, and where it refuses. */
+  readonly sendHighWaterBytes: number
+  readonly sendMaxBytes: number
+  /** A peer that reads nothing for so long while its queue is above high water is closed as `slow`. */
+  readonly slowPeerMs: number
+  readonly requestTimeoutMs: number
+  /** Requests of ours that may await their answers, per connection. */
+  readonly maxRequests: number
+  /** Requests of a peer that may be unanswered; one more closes its connection as `flood`. */
+  readonly maxReplies: number
+  /** Bytes that a connection's handlers may hold before reading from it pauses. */
+  readonly maxHandlerBytes: number
+}
+
+export interface ConnectionManagerOptions extends Partial<ConnectionManagerLimits> {
+  readonly registry: PeerRegistry
+  readonly transport: Transport
+  /** Names the network; peers of another one are refused. 1 to 128 bytes. */
+  readonly network: string
+  /** False for a node that only dials. */
+  readonly listen?: boolean
+  /** This node's own IP, where it is known better than what peers say of it. */
+  readonly localIp?: string
+  /** Shown to peers; at most 128 bytes. */
+  readonly agent?: string
+  /** Shown to peers; at most 4 KiB. */
+  readonly appData?: Uint8Array
+  readonly clock?: Clock
+  readonly random?: Random
+}
+
+export const defaultConnectionLimits: ConnectionManagerLimits = {
+  dialTimeoutMs: 10_000,
+  handshakeTimeoutMs: 20_000,
+  confirmTimeoutMs: 3_000,
+  challengeTimeoutMs: 3_000,
+  challengeTimeoutMaxMs: 5_000,
+  electionHoldMs: 2_000,
+  patienceMs: 5_000,
+  closeFlushMs: 1_000,
+  maxConcurrentDials: 64,
+  backoffBaseMs: 1_000,
+  backoffMaxMs: 300_000,
+  stableAfterMs: 120_000,
+  longRestMs: 3_600_000,
+  maxInbound: 125,
+  maxOutbound: 125,
+  maxPendingHandshakes: 64,
+  maxPendingHandshakesPerIp: 2,
+  maxDialFailures: 10,
+  maxFrameBytes: 8 * 1024 * 1024,
+  sendHighWaterBytes: 4 * 1024 * 1024,
+  sendMaxBytes: 16 * 1024 * 1024,
+  slowPeerMs: 30_000,
+  requestTimeoutMs: 30_000,
+  maxRequests: 1_024,
+  maxReplies: 1_024,
+  maxHandlerBytes: 4 * 1024 * 1024,
+}
+
+/** Limits for which 0 makes sense. */
+const mayBeZero: ReadonlySet<string> = new Set([
+  'electionHoldMs',
+  'patienceMs',
+  'maxInbound',
+  'maxOutbound',
+])
+
+/** Limits that count things. */
+const isCount = (name: string): boolean => name.startsWith('max') && !name.endsWith('Ms')
+
+/** The limits of `options` with the defaults filled in. Throws RangeError that names what is wrong. */
+export function checkLimits(options: Partial<ConnectionManagerLimits>): ConnectionManagerLimits {
+  const limits = { ...defaultConnectionLimits }
+  for (const name of Object.keys(limits) as (keyof ConnectionManagerLimits)[]) {
+    const value = options[name] ?? limits[name]
+    const isWhole = !isCount(name) || Number.isSafeInteger(value)
+    const isLargeEnough = mayBeZero.has(name) ? value >= 0 : value > 0
+    if (!Number.isFinite(value) || !isWhole || !isLargeEnough) {
+      const floor = mayBeZero.has(name) ? 'at least' : 'above'
+      throw new RangeError(
+        `${name} must be a ${isCount(name) ? 'whole ' : ''}number ${floor} 0, not ${value}`,
+      )
+    }
+    limits[name] = value
+  }
+  const electionMs =
+    2 * limits.challengeTimeoutMaxMs + limits.electionHoldMs + limits.confirmTimeoutMs
+  check(
+    limits.handshakeTimeoutMs > electionMs,
+    `handshakeTimeoutMs (${limits.handshakeTimeoutMs}) must be above 2 × challengeTimeoutMaxMs + ` +
+      `electionHoldMs + confirmTimeoutMs (${electionMs}): a handshake may take that long`,
+  )
+  check(
+    limits.challengeTimeoutMaxMs >= limits.challengeTimeoutMs,
+    `challengeTimeoutMaxMs (${limits.challengeTimeoutMaxMs}) must not be below challengeTimeoutMs (${limits.challengeTimeoutMs})`,
+  )
+  check(
+    limits.sendMaxBytes >= limits.maxFrameBytes,
+    `sendMaxBytes (${limits.sendMaxBytes}) must not be below maxFrameBytes (${limits.maxFrameBytes}): the largest frame must fit`,
+  )
+  check(
+    limits.sendMaxBytes >= limits.sendHighWaterBytes,
+    `sendMaxBytes (${limits.sendMaxBytes}) must not be below sendHighWaterBytes (${limits.sendHighWaterBytes})`,
+  )
+  check(
+    limits.maxFrameBytes >= 1_024,
+    `maxFrameBytes (${limits.maxFrameBytes}) must be at least 1024`,
+  )
+  check(
+    limits.maxFrameBytes < 2 ** 32,
+    `maxFrameBytes (${limits.maxFrameBytes}) must be below 2^32`,
+  )
+  check(
+    limits.backoffMaxMs >= limits.backoffBaseMs,
+    `backoffMaxMs (${limits.backoffMaxMs}) must not be below backoffBaseMs (${limits.backoffBaseMs})`,
+  )
+  return limits
+}
+
+/** What the node says of itself, checked. */
+export function checkIdentity(options: ConnectionManagerOptions): {
+  readonly network: string
+  readonly agent: string
+  readonly appData: Uint8Array
+  readonly localIp: PeerIp | undefined
+} {
+  const { network, agent = 'holdfast', appData = new Uint8Array(0), localIp } = options
+  if (typeof network !== 'string')
+    throw new TypeError(`network must be a string, not ${typeof network}`)
+  const networkBytes = utf8(network).length
+  check(
+    networkBytes >= 1 && networkBytes <= maxNetworkBytes,
+    `network must have 1 to ${maxNetworkBytes} bytes, not ${networkBytes}`,
+  )
+  if (typeof agent !== 'string') throw new TypeError(`agent must be a string, not ${typeof agent}`)
+  check(
+    utf8(agent).length <= maxAgentBytes,
+    `agent must have at most ${maxAgentBytes} bytes: '${agent}'`,
+  )
+  if (!(appData instanceof Uint8Array)) throw new TypeError('appData must be a Uint8Array')
+  check(
+    appData.length <= maxAppDataBytes,
+    `appData must have at most ${maxAppDataBytes} bytes, not ${appData.length}`,
+  )
+  const ip = localIp === undefined ? undefined : tryParsePeerIp(localIp)
+  check(
+    localIp === undefined || ip !== undefined,
+    `localIp is not an IP address: '${String(localIp)}'`,
+  )
+  return { network, agent, appData, localIp: ip }
+}
+
+function check(isFulfilled: boolean, text: string): void {
+  if (!isFulfilled) throw new RangeError(text)
+}

@@ -1,0 +1,310 @@
+import PQueue from 'p-queue'
+import type { Clock } from '../contracts/clock.js'
+import type { Random } from '../contracts/random.js'
+import type { Connection, Transport } from '../contracts/transport.js'
+import { HoldfastError } from '../errors.js'
+import { entriesOf, type PeerEntry, type PeerRegistry } from '../peer-registry.js'
+import {
+  afterConnectionLost,
+  afterDialEnded,
+  afterInboundHandshakes,
+  afterUnwanted,
+  afterWanted,
+  judgeDial,
+  type DialOutcome,
+} from '../rules/dial-policy.js'
+import { mayStartDial, type ConnectionId } from '../rules/election.js'
+import { formatEndpoint, type PeerIp } from '../rules/peer-ip.js'
+import { toHex } from '../wire/binary.js'
+import type { ConnectionManagerLimits } from './connection-options.js'
+import { TimerTable } from './timer-table.js'
+
+/** One dial, from its turn in the queue to the end of its handshake. */
+export interface DialAttempt {
+  readonly id: ConnectionId
+  readonly entry: PeerEntry
+  readonly nonce: string
+  readonly controller: AbortController
+}
+
+/** Whom the dialer tells how its dials went; always as one turn. */
+export interface DialerOwner {
+  run(input: () => void): void
+  nextId(): ConnectionId
+  ourIp(): PeerIp | undefined
+  outboundCount(): number
+  dialStarted(attempt: DialAttempt): void
+  dialSucceeded(attempt: DialAttempt, connection: Connection): void
+  /** No connection came of it. */
+  dialFailed(attempt: DialAttempt, error: unknown): void
+}
+
+const priorities = { user: 2, kept: 1, known: 0 } as const
+type Priority = keyof typeof priorities
+
+/**
+ * Dials: the user's at once, the others when the dial policy says so. At most one dial per peer is on
+ * its way, at most `maxConcurrentDials` over all; one that waits in the queue is not a dial yet and is
+ * judged again in the tick in which it leaves.
+ */
+export class Dialer {
+  readonly #registry: PeerRegistry
+  readonly #transport: Transport
+  readonly #clock: Clock
+  readonly #random: Random
+  readonly #limits: ConnectionManagerLimits
+  readonly #owner: DialerOwner
+  readonly #queue: PQueue
+  readonly #timers: TimerTable
+  readonly #queued = new Map<PeerEntry, Priority>()
+  readonly #attempts = new Map<ConnectionId, DialAttempt>()
+  /** Peers that would be dialled if there were room for another outbound connection. */
+  readonly #withoutRoom = new Set<PeerEntry>()
+  #isRunning = false
+
+  constructor(options: {
+    readonly registry: PeerRegistry
+    readonly transport: Transport
+    readonly clock: Clock
+    readonly random: Random
+    readonly limits: ConnectionManagerLimits
+    readonly owner: DialerOwner
+  }) {
+    this.#registry = options.registry
+    this.#transport = options.transport
+    this.#clock = options.clock
+    this.#random = options.random
+    this.#limits = options.limits
+    this.#owner = options.owner
+    this.#timers = new TimerTable(options.clock)
+    this.#queue = new PQueue({ concurrency: options.limits.maxConcurrentDials })
+  }
+
+  /** Dials on their way, and those that wait for their turn. */
+  get counts(): { readonly dialing: number; readonly queued: number } {
+    return { dialing: this.#attempts.size, queued: this.#queued.size }
+  }
+
+  start(): void {
+    this.#isRunning = true
+    for (const entry of entriesOf(this.#registry).values()) this.consider(entry)
+  }
+
+  /** Ends every dial. No failure is recorded. */
+  stop(): void {
+    this.#isRunning = false
+    this.#timers.cancelAll()
+    this.#queue.clear()
+    this.#queued.clear()
+    this.#withoutRoom.clear()
+    for (const attempt of this.#attempts.values()) {
+      attempt.controller.abort(new HoldfastError('ABORTED', 'the node stops'))
+    }
+    this.#attempts.clear()
+    for (const entry of entriesOf(this.#registry).values()) entry.dial = afterUnwanted(entry.dial)
+  }
+
+  /** Dials `entry` at once, whatever the policy would say; nothing happens when one is on its way. */
+  dialNow(entry: PeerEntry): void {
+    entry.isDialPaused = false
+    if (mayStartDial(entry.slot.state)) this.#enqueue(entry, 'user')
+  }
+
+  /** Judges anew whether and when `entry` is dialled. To be called whenever something of it changed. */
+  consider(entry: PeerEntry): void {
+    if (!this.#isRunning) return
+    const nowMs = this.#clock.now()
+    const { candidates } = entry.slot.state
+    const hasInboundHandshake = candidates.some((candidate) => candidate.origin === 'inbound')
+    const isWanted = !entry.isConnected && this.#isWanted(entry)
+    entry.dial = isWanted ? afterWanted(entry.dial, nowMs) : afterUnwanted(entry.dial)
+    entry.dial = afterInboundHandshakes(entry.dial, hasInboundHandshake, nowMs)
+    this.#withoutRoom.delete(entry)
+    const timer = `dial ${entry.key}`
+    const verdict = this.#judge(entry)
+    if (verdict.kind !== 'wait') this.#timers.cancel(timer)
+    switch (verdict.kind) {
+      case 'dial':
+        this.#enqueue(entry, entry.isKept ? 'kept' : 'known')
+        return
+      case 'wait':
+        this.#timers.set(timer, verdict.untilMs - nowMs, () => {
+          this.#owner.run(() => {
+            this.consider(entry)
+          })
+        })
+        return
+      case 'rest':
+        if (entry.isConnected) this.#queued.delete(entry)
+        return
+    }
+  }
+
+  /** An outbound connection ended: there may be room for those that wait for it. */
+  roomMayBeFree(): void {
+    for (const entry of [...this.#withoutRoom]) this.consider(entry)
+  }
+
+  attempt(id: ConnectionId): DialAttempt | undefined {
+    return this.#attempts.get(id)
+  }
+
+  /** The dial that sent this nonce, while its handshake lasts. */
+  attemptByNonce(nonce: string): DialAttempt | undefined {
+    for (const attempt of this.#attempts.values()) if (attempt.nonce === nonce) return attempt
+    return undefined
+  }
+
+  /** Ends a dial whose connection is not there yet. */
+  abort(id: ConnectionId, why: string): void {
+    const attempt = this.#attempts.get(id)
+    this.#attempts.delete(id)
+    attempt?.controller.abort(new HoldfastError('ABORTED', why))
+  }
+
+  /** The user no longer wants the dial that he asked for; one that still waits does not leave. */
+  forgetQueued(entry: PeerEntry): void {
+    if (this.#queued.get(entry) === 'user') this.#queued.delete(entry)
+    this.consider(entry)
+  }
+
+  /** The connection of a dial is established: it is no dial any more. */
+  settled(id: ConnectionId): void {
+    this.#attempts.delete(id)
+  }
+
+  /** A dial ended without an established connection, while the slot was free. */
+  ended(entry: PeerEntry, outcome: DialOutcome, text: string): void {
+    entry.lastFailure = text
+    const facts = { nowMs: this.#clock.now(), dice: this.#random.next(), outcome }
+    entry.dial = afterDialEnded(entry.dial, facts, this.#limits)
+  }
+
+  /** An established connection ended. */
+  lost(entry: PeerEntry, livedMs: number, outcome: DialOutcome): void {
+    const facts = { nowMs: this.#clock.now(), livedMs, dice: this.#random.next(), outcome }
+    entry.dial = afterConnectionLost(entry.dial, facts, this.#limits)
+  }
+
+  /** The peer is this process: it rests for long. */
+  isSelf(entry: PeerEntry): void {
+    entry.isSelf = true
+    this.ended(entry, { kind: 'mismatch' }, 'it is this node itself')
+  }
+
+  #judge(entry: PeerEntry): ReturnType<typeof judgeDial> {
+    const { candidates } = entry.slot.state
+    const facts = {
+      nowMs: this.#clock.now(),
+      isSlotFree: mayStartDial(entry.slot.state),
+      hasInboundHandshake: candidates.some((candidate) => candidate.origin === 'inbound'),
+      ourIp: this.#owner.ourIp(),
+      peerIp: entry.ip,
+    }
+    return judgeDial(entry.dial, facts, this.#limits)
+  }
+
+  #isWanted(entry: PeerEntry): boolean {
+    if (entry.isDialPaused || this.#registry.isBanned(entry.ip)) return false
+    if (entry.isKept) return true
+    const isDialable =
+      (entry.toldPort ?? entry.configuredPort) !== undefined || entry.source !== 'inbound'
+    return isDialable && entry.dial.failures < this.#limits.maxDialFailures
+  }
+
+  #hasRoom(): boolean {
+    return this.#owner.outboundCount() + this.#attempts.size < this.#limits.maxOutbound
+  }
+
+  #enqueue(entry: PeerEntry, priority: Priority): void {
+    const queued = this.#queued.get(entry)
+    if (queued !== undefined && priorities[queued] >= priorities[priority]) return
+    this.#queued.set(entry, priority)
+    void this.#queue.add(() => this.#take(entry, priority), { priority: priorities[priority] })
+  }
+
+  /** The turn of a queued dial: judged again, in the tick that dials. */
+  async #take(entry: PeerEntry, priority: Priority): Promise<void> {
+    if (!this.#isRunning || this.#queued.get(entry) !== priority) return
+    this.#queued.delete(entry)
+    if (!mayStartDial(entry.slot.state)) return
+    if (priority !== 'user') {
+      if (this.#judge(entry).kind !== 'dial') {
+        this.#owner.run(() => {
+          this.consider(entry)
+        })
+        return
+      }
+      if (priority !== 'kept' && !this.#hasRoom()) {
+        this.#withoutRoom.add(entry)
+        return
+      }
+    }
+    await this.#dial(entry)
+  }
+
+  async #dial(entry: PeerEntry): Promise<void> {
+    const id = this.#owner.nextId()
+    const controller = new AbortController()
+    const attempt = { id, entry, nonce: toHex(this.#random.bytes(8)), controller }
+    const { dialTimeoutMs } = this.#limits
+    const endpoint = {
+      host: entry.host,
+      port: entry.toldPort ?? entry.configuredPort ?? this.#transport.defaultPort,
+    }
+    this.#attempts.set(id, attempt)
+    this.#owner.run(() => {
+      this.#owner.dialStarted(attempt)
+    })
+    if (controller.signal.aborted) return
+    this.#timers.set(`timeout ${id}`, dialTimeoutMs, () => {
+      const text = `${formatEndpoint(endpoint)} did not answer within ${dialTimeoutMs} ms`
+      controller.abort(new HoldfastError('DIAL_TIMEOUT', text))
+    })
+    try {
+      const connection = await this.#connect(endpoint, controller.signal)
+      this.#owner.run(() => {
+        this.#owner.dialSucceeded(attempt, connection)
+      })
+    } catch (error) {
+      this.#attempts.delete(id)
+      this.#owner.run(() => {
+        this.#owner.dialFailed(attempt, error)
+      })
+    } finally {
+      this.#timers.cancel(`timeout ${id}`)
+    }
+  }
+
+  /** Dials, but waits no longer than the signal: what comes after it is closed. */
+  async #connect(
+    endpoint: { readonly host: string; readonly port: number },
+    signal: AbortSignal,
+  ): Promise<Connection> {
+    const dialing = this.#transport.dial(endpoint, { signal })
+    const aborted = new Promise<never>((_, reject) => {
+      signal.addEventListener(
+        'abort',
+        () => {
+          reject(signal.reason as Error)
+        },
+        { once: true },
+      )
+    })
+    try {
+      return await Promise.race([dialing, aborted])
+    } catch (error) {
+      if (signal.aborted) dialing.then(destroy, ignore)
+      throw error
+    }
+  }
+}
+
+function destroy(connection: Connection): void {
+  connection.destroy()
+}
+
+/** The failure was reported when the signal aborted. */
+function ignore(): void {
+  return
+}

@@ -1,0 +1,441 @@
+import createDebug from 'debug'
+import type { CloseReason } from '../contracts/close-reason.js'
+import type { Clock } from '../contracts/clock.js'
+import type { PeerHello, PongEvent, ServiceMessage } from '../contracts/peer-service.js'
+import type { Random } from '../contracts/random.js'
+import type { SyncMessage } from '../contracts/sync-messages.js'
+import type { Connection, Endpoint, Transport } from '../contracts/transport.js'
+import { HoldfastError } from '../errors.js'
+import { ensureEntry, type PeerEntry, type PeerRegistry } from '../peer-registry.js'
+import { admitInbound } from '../rules/admission.js'
+import { describeReason } from '../rules/close-reasons.js'
+import { outcomeOf } from '../rules/dial-policy.js'
+import { arbiterOf, type ConnectionId, type SlotEvent } from '../rules/election.js'
+import { judgeHello, protocolVersion } from '../rules/handshake.js'
+import { afterVote, majorityIp, type OwnIpVotes } from '../rules/own-ip.js'
+import { tryParsePeerIp, type PeerIp } from '../rules/peer-ip.js'
+import { toHex } from '../wire/binary.js'
+import type { TurnQueue } from '../turn-queue.js'
+import { ConnectWaiters } from './connect-waiters.js'
+import type { checkIdentity, ConnectionManagerLimits } from './connection-options.js'
+import { Dialer, type DialAttempt, type DialerOwner } from './dialer.js'
+import { Elections, type ElectionHost } from './elections.js'
+import { PeerConnection, type AppDelivery, type ConnectionOwner } from './peer-connection.js'
+
+/** What becomes of connections, for those who hear of it. Called within the turn in which it happened. */
+export interface LinkObserver {
+  connected(peer: PeerConnection): void
+  message(peer: PeerConnection, message: ServiceMessage): void
+  delivery(peer: PeerConnection, delivery: AppDelivery): void
+  drained(peer: PeerConnection): void
+  disconnected(peer: PeerConnection, reason: CloseReason): void
+  dialFailed(entry: PeerEntry, error: HoldfastError): void
+  inboundRefused(remote: Endpoint, reason: CloseReason): void
+  /** The last connection was released. */
+  allReleased(): void
+}
+
+/** A connection and what is known of it. */
+interface Link {
+  readonly connection: PeerConnection
+  /** Known from the dial on, or from the HELLO. */
+  entry: PeerEntry | undefined
+  readonly attempt: DialAttempt | undefined
+}
+
+const debug = createDebug('holdfast:connections')
+
+/**
+ * All connections of a node, from the first byte to the last: brings what happens to them to the
+ * elections of their slots, and what these bring about to the observer. Decides nothing that
+ * `rules/` does not.
+ */
+export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
+  readonly instanceId: string
+  readonly dialer: Dialer
+  readonly waiters = new ConnectWaiters()
+  duplicatesRefused = 0
+  readonly #registry: PeerRegistry
+  readonly #clock: Clock
+  readonly #random: Random
+  readonly #limits: ConnectionManagerLimits
+  readonly #identity: ReturnType<typeof checkIdentity>
+  readonly #turns: TurnQueue
+  readonly #observer: LinkObserver
+  readonly #listeningPort: () => number | undefined
+  readonly #elections: Elections
+  readonly #links = new Map<ConnectionId, Link>()
+  readonly #incumbents = new Map<string, PeerConnection>()
+  #outboundCount = 0
+  #ownIpVotes: OwnIpVotes = new Map()
+  #lastId: ConnectionId = 0
+
+  constructor(options: {
+    readonly registry: PeerRegistry
+    readonly transport: Transport
+    readonly clock: Clock
+    readonly random: Random
+    readonly limits: ConnectionManagerLimits
+    readonly identity: ReturnType<typeof checkIdentity>
+    readonly turns: TurnQueue
+    readonly observer: LinkObserver
+    /** The port that peers are told. */
+    readonly listeningPort: () => number | undefined
+  }) {
+    this.#registry = options.registry
+    this.#clock = options.clock
+    this.#random = options.random
+    this.#limits = options.limits
+    this.#identity = options.identity
+    this.#turns = options.turns
+    this.#observer = options.observer
+    this.#listeningPort = options.listeningPort
+    this.instanceId = toHex(options.random.bytes(16))
+    const { clock, limits } = options
+    this.#elections = new Elections({ clock, limits, host: this })
+    this.dialer = new Dialer({ ...options, owner: this })
+  }
+
+  /** The established connection of each peer. */
+  get incumbents(): ReadonlyMap<string, PeerConnection> {
+    return this.#incumbents
+  }
+
+  /** Connections that the transport has not released. */
+  get openCount(): number {
+    return this.#links.size
+  }
+
+  outboundCount(): number {
+    return this.#outboundCount
+  }
+
+  /** Connections that are open and not established. */
+  handshaking(): PeerConnection[] {
+    return Array.from(this.#links.values(), ({ connection }) => connection).filter(
+      (connection) => !connection.isClosed && !connection.isConnected,
+    )
+  }
+
+  run(input: () => void): void {
+    this.#turns.run(input)
+  }
+
+  nextId(): ConnectionId {
+    this.#lastId += 1
+    return this.#lastId
+  }
+
+  /** This node's IP as configured, or as most peers see it. */
+  ourIp(): PeerIp | undefined {
+    return this.#identity.localIp ?? majorityIp(this.#ownIpVotes)
+  }
+
+  connection(id: ConnectionId): PeerConnection | undefined {
+    return this.#links.get(id)?.connection
+  }
+
+  /** Takes an inbound connection. */
+  accept(transportConnection: Connection): void {
+    const ip = tryParsePeerIp(transportConnection.remote.host)
+    if (ip === undefined) {
+      debug('inbound from %s is dropped: not an IP address', transportConnection.remote.host)
+      transportConnection.destroy()
+      return
+    }
+    this.run(() => {
+      const pending = [...this.#links.values()].filter(isPendingInbound).map(({ connection }) => ({
+        id: connection.connectionId,
+        ip: connection.ip,
+        hasHello: connection.hasHello,
+      }))
+      const admission = admitInbound(pending, ip, this.#limits)
+      const connection = this.#open(transportConnection, { ip, direction: 'inbound' }, undefined)
+      if (admission.kind === 'admitInsteadOf')
+        this.connection(admission.id)?.closeFor(tooManyHandshakes)
+      if (admission.kind === 'refuse') connection.closeFor(tooManyHandshakes)
+      else if (this.#registry.isBanned(ip)) connection.closeFor({ kind: 'banned', by: 'us' })
+    })
+  }
+
+  /** Closes everything of a peer that is open or on its way. */
+  closeAll(entry: PeerEntry, reason: CloseReason): void {
+    for (const { connection, entry: owner } of [...this.#links.values()]) {
+      if (owner === entry && !connection.isConnected) connection.closeFor(reason)
+    }
+    this.abandonDial(entry)
+    this.#incumbents.get(entry.key)?.closeFor(reason)
+  }
+
+  /** Ends everything: see ConnectionManager.stop. */
+  stop(): void {
+    const reason: CloseReason = { kind: 'shutdown', by: 'us' }
+    for (const connection of this.handshaking()) connection.closeFor(reason)
+    for (const connection of this.#incumbents.values()) connection.closeFor(reason)
+  }
+
+  /** Ends a dial of ours that has no connection yet; no failure is recorded. */
+  abandonDial(entry: PeerEntry): void {
+    const dial = entry.slot.state.candidates.find((candidate) => candidate.origin === 'dial')
+    if (dial?.stage === 'dialing') {
+      this.dialer.abort(dial.id, 'the dial is no longer wanted')
+      this.#elections.handle(entry, { kind: 'closed', id: dial.id })
+    }
+    this.dialer.forgetQueued(entry)
+  }
+
+  dialStarted(attempt: DialAttempt): void {
+    this.#elections.handle(attempt.entry, { kind: 'dialStarted', id: attempt.id })
+  }
+
+  dialSucceeded(attempt: DialAttempt, transportConnection: Connection): void {
+    if (this.dialer.attempt(attempt.id) === undefined) {
+      transportConnection.destroy()
+      return
+    }
+    const { entry, id } = attempt
+    const connection = this.#open(
+      transportConnection,
+      { ip: entry.ip, direction: 'outbound' },
+      attempt,
+    )
+    this.#elections.handle(entry, { kind: 'dialConnected', id })
+    this.#sendHello(connection, attempt.nonce)
+  }
+
+  dialFailed(attempt: DialAttempt, error: unknown): void {
+    const { entry, id } = attempt
+    const isAborted = HoldfastError.is(error, 'ABORTED')
+    if (!isAborted && entry.slot.state.incumbent === null) {
+      const failure = asDialError(error)
+      this.dialer.ended(entry, { kind: 'failed' }, failure.message)
+      this.#elections.handle(entry, { kind: 'closed', id })
+      this.#reportDialFailure(entry, failure)
+    } else {
+      this.#elections.handle(entry, { kind: 'closed', id })
+    }
+  }
+
+  abortDial(id: ConnectionId): void {
+    this.dialer.abort(id, 'the peer is connected')
+  }
+
+  helloReceived(connection: PeerConnection, hello: PeerHello, nonce: string): void {
+    const link = this.#links.get(connection.connectionId)
+    if (link === undefined) return
+    const isInbound = connection.direction === 'inbound'
+    const ownAttempt = isInbound ? this.dialer.attemptByNonce(nonce) : undefined
+    const reason = judgeHello(hello, {
+      network: this.#identity.network,
+      instanceId: this.instanceId,
+      isOwnNonce: ownAttempt !== undefined,
+      isBanned: this.#registry.isBanned(connection.ip),
+    })
+    if (reason !== undefined) {
+      if (ownAttempt !== undefined) this.dialer.isSelf(ownAttempt.entry)
+      connection.closeFor(reason)
+      return
+    }
+    link.entry ??= this.#entryForInbound(connection)
+    if (link.entry === undefined) {
+      connection.closeFor({ kind: 'busy', by: 'us', text: 'too many known peers' })
+      return
+    }
+    const { entry } = link
+    connection.key = entry.key
+    if (hello.listeningPort !== undefined) entry.toldPort = hello.listeningPort
+    if (isInbound) this.#sendHello(connection, toHex(this.#random.bytes(8)))
+    const yourIp = hello.yourIp as PeerIp
+    const arbiter = arbiterOf({
+      ourIp: yourIp,
+      theirIp: connection.ip,
+      ourInstanceId: this.instanceId,
+      theirInstanceId: hello.instanceId,
+    })
+    this.#elections.handle(entry, {
+      kind: 'helloAccepted',
+      id: connection.connectionId,
+      origin: isInbound ? 'inbound' : 'dial',
+      arbiter,
+      instanceId: hello.instanceId,
+    })
+  }
+
+  readyReceived(connection: PeerConnection): void {
+    this.#handle(connection, { kind: 'readyReceived', id: connection.connectionId })
+  }
+
+  pongReceived(connection: PeerConnection, pong: PongEvent): void {
+    const entry = this.#links.get(connection.connectionId)?.entry
+    if (entry !== undefined) this.#elections.pongReceived(entry, connection, pong.nonce)
+    this.#observer.message(connection, pong)
+  }
+
+  syncReceived(connection: PeerConnection, message: SyncMessage): void {
+    this.#observer.message(connection, message)
+  }
+
+  appReceived(connection: PeerConnection, delivery: AppDelivery): void {
+    this.#observer.delivery(connection, delivery)
+  }
+
+  drained(connection: PeerConnection): void {
+    this.#observer.drained(connection)
+  }
+
+  established(entry: PeerEntry, connection: PeerConnection): void {
+    connection.establish()
+    this.dialer.settled(connection.connectionId)
+    this.#incumbents.set(entry.key, connection)
+    if (connection.direction === 'outbound') this.#outboundCount += 1
+    this.#ownIpVotes = afterVote(this.#ownIpVotes, entry.key, connection.hello.yourIp as PeerIp)
+    entry.timesConnected += 1
+    entry.lastSeenUnixMs = this.#clock.unixMs()
+    entry.lastFailure = undefined
+    entry.isDialPaused = false
+    debug('%s is connected (%s #%d)', entry.key, connection.direction, connection.connectionId)
+    this.#observer.connected(connection)
+    this.waiters.resolve(entry, connection)
+  }
+
+  lost(entry: PeerEntry, connection: PeerConnection): void {
+    this.#incumbents.delete(entry.key)
+    if (connection.direction === 'outbound') this.#outboundCount -= 1
+    entry.lastSeenUnixMs = this.#clock.unixMs()
+    const livedMs = this.#clock.now() - connection.establishedAtMs
+    this.dialer.lost(entry, livedMs, outcomeOf(connection.reason))
+    debug('%s is disconnected: %s', entry.key, describeReason(connection.reason))
+    this.#observer.disconnected(connection, connection.reason)
+    this.dialer.roomMayBeFree()
+  }
+
+  stepped(entry: PeerEntry): void {
+    this.dialer.consider(entry)
+  }
+
+  ended(connection: PeerConnection, reason: CloseReason): void {
+    const link = this.#links.get(connection.connectionId)
+    if (link === undefined) return
+    const { connectionId: id } = connection
+    this.#elections.forget(id)
+    this.dialer.settled(id)
+    const wasEstablished = !Number.isNaN(connection.establishedAtMs)
+    if (reason.kind === 'duplicate' && reason.by === 'us') this.duplicatesRefused += 1
+    if (!wasEstablished) this.#handshakeEnded(link, reason)
+    this.#handle(connection, { kind: 'closed', id })
+    if (link.entry !== undefined && !wasEstablished) this.#rejectIfHopeless(link.entry, reason)
+  }
+
+  released(connection: PeerConnection): void {
+    this.#links.delete(connection.connectionId)
+    if (this.#links.size > 0) return
+    this.#elections.stop()
+    this.#observer.allReleased()
+  }
+
+  /** A connection that never was established ended. What it costs is for the slot to say, not the text. */
+  #handshakeEnded(link: Link, reason: CloseReason): void {
+    const { attempt, connection } = link
+    if (attempt === undefined) {
+      if (reason.kind !== 'duplicate') this.#observer.inboundRefused(connection.remote, reason)
+      return
+    }
+    if (attempt.entry.slot.state.incumbent !== null || isOurChoice(reason)) return
+    this.dialer.ended(attempt.entry, outcomeOf(reason), describeReason(reason))
+    if (reason.kind !== 'duplicate') {
+      this.#observer.dialFailed(attempt.entry, connectFailed(attempt.entry, reason))
+    }
+  }
+
+  #handle(connection: PeerConnection, event: SlotEvent): void {
+    const entry = this.#links.get(connection.connectionId)?.entry
+    if (entry !== undefined) this.#elections.handle(entry, event)
+  }
+
+  #open(
+    transportConnection: Connection,
+    facts: { readonly ip: PeerIp; readonly direction: 'inbound' | 'outbound' },
+    attempt: DialAttempt | undefined,
+  ): PeerConnection {
+    const id = attempt?.id ?? this.nextId()
+    const connection = new PeerConnection(transportConnection, {
+      ...facts,
+      id,
+      owner: this,
+      clock: this.#clock,
+      random: this.#random,
+      limits: this.#limits,
+    })
+    const link: Link = { connection, entry: attempt?.entry, attempt }
+    this.#links.set(id, link)
+    this.#elections.startHandshake(id, () => {
+      if (link.entry === undefined) connection.closeFor({ kind: 'handshake-timeout', by: 'us' })
+      else this.#elections.handle(link.entry, { kind: 'handshakeExpired', id })
+    })
+    connection.open()
+    return connection
+  }
+
+  #sendHello(connection: PeerConnection, nonce: string): void {
+    const hello: PeerHello = {
+      version: protocolVersion,
+      network: this.#identity.network,
+      instanceId: this.instanceId,
+      yourIp: connection.ip,
+      listeningPort: this.#listeningPort(),
+      agent: this.#identity.agent,
+      maxFrameBytes: this.#limits.maxFrameBytes,
+      appData: this.#identity.appData,
+    }
+    connection.sendHandshake({ kind: 'hello', hello, nonce })
+  }
+
+  #entryForInbound(connection: PeerConnection): PeerEntry | undefined {
+    const { host } = connection.remote
+    return ensureEntry(this.#registry, { ip: connection.ip, host, port: undefined }, 'inbound')
+  }
+
+  #reportDialFailure(entry: PeerEntry, error: HoldfastError): void {
+    debug('dial of %s failed: %s', entry.key, error.message)
+    this.#observer.dialFailed(entry, error)
+    if (!this.#mayStillConnect(entry)) this.waiters.reject(entry, error)
+  }
+
+  /** Callers of `connect` wait as long as something is on its way that may bring the connection. */
+  #rejectIfHopeless(entry: PeerEntry, reason: CloseReason): void {
+    if (!this.waiters.has(entry) || this.#mayStillConnect(entry)) return
+    this.waiters.reject(entry, connectFailed(entry, reason))
+  }
+
+  #mayStillConnect(entry: PeerEntry): boolean {
+    const { incumbent, candidates } = entry.slot.state
+    return incumbent !== null || candidates.length > 0
+  }
+}
+
+const tooManyHandshakes: CloseReason = {
+  kind: 'busy',
+  by: 'us',
+  text: 'too many handshakes are under way',
+}
+
+function isPendingInbound({ connection }: Link): boolean {
+  return connection.direction === 'inbound' && !connection.isConnected && !connection.isClosed
+}
+
+/** Ends of a handshake that this node's user wanted: they say nothing about the peer. */
+function isOurChoice(reason: CloseReason): boolean {
+  return reason.by === 'us' && (reason.kind === 'shutdown' || reason.kind === 'disconnected')
+}
+
+function connectFailed(entry: PeerEntry, reason: CloseReason): HoldfastError {
+  if (reason.kind === 'self')
+    return new HoldfastError('SELF', `${entry.key} is this node itself`, { reason })
+  return new HoldfastError('CONNECT_FAILED', `${entry.key}: ${describeReason(reason)}`, { reason })
+}
+
+function asDialError(error: unknown): HoldfastError {
+  if (HoldfastError.is(error)) return error
+  const text = error instanceof Error ? error.message : String(error)
+  return new HoldfastError('DIAL_FAILED', text, { cause: error })
+}

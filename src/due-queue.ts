@@ -1,0 +1,103 @@
+interface Entry<Item> {
+  readonly item: Item
+  readonly dueMs: number
+}
+
+/**
+ * Items by the time at which they are due, so that one timer serves any number of them. A binary heap;
+ * an item that is set again leaves its old place behind, which is passed over when it comes up.
+ */
+export class DueQueue<Item> {
+  readonly #heap: Entry<Item>[] = []
+  readonly #current = new Map<Item, Entry<Item>>()
+
+  get size(): number {
+    return this.#current.size
+  }
+
+  /** When the next item is due; undefined when there is none. */
+  get nextDueMs(): number | undefined {
+    this.#dropStale()
+    return this.#heap[0]?.dueMs
+  }
+
+  /** Sets when an item is due, in place of what was set before. */
+  set(item: Item, dueMs: number): void {
+    const entry = { item, dueMs }
+    this.#current.set(item, entry)
+    this.#heap.push(entry)
+    this.#up(this.#heap.length - 1)
+    // Places left behind never outnumber the items by much.
+    if (this.#heap.length > 2 * this.#current.size + 64) this.#rebuild()
+  }
+
+  delete(item: Item): void {
+    this.#current.delete(item)
+  }
+
+  /** Takes the next item that is due at `nowMs`. */
+  takeDue(nowMs: number): Item | undefined {
+    this.#dropStale()
+    const first = this.#heap[0]
+    if (first === undefined || first.dueMs > nowMs) return undefined
+    this.#removeFirst()
+    this.#current.delete(first.item)
+    return first.item
+  }
+
+  #dropStale(): void {
+    for (let first = this.#heap[0]; first !== undefined; first = this.#heap[0]) {
+      if (this.#current.get(first.item) === first) return
+      this.#removeFirst()
+    }
+  }
+
+  #rebuild(): void {
+    this.#heap.splice(0, this.#heap.length, ...this.#current.values())
+    this.#heap.sort((a, b) => a.dueMs - b.dueMs)
+  }
+
+  #removeFirst(): void {
+    const last = this.#heap.pop()
+    if (last === undefined || this.#heap.length === 0) return
+    this.#heap[0] = last
+    this.#down(0)
+  }
+
+  #up(start: number): void {
+    let index = start
+    while (index > 0) {
+      const parent = (index - 1) >> 1
+      if (!this.#isBefore(index, parent)) return
+      this.#swap(index, parent)
+      index = parent
+    }
+  }
+
+  #down(start: number): void {
+    let index = start
+    for (;;) {
+      const left = 2 * index + 1
+      let first = index
+      if (this.#isBefore(left, first)) first = left
+      if (this.#isBefore(left + 1, first)) first = left + 1
+      if (first === index) return
+      this.#swap(index, first)
+      index = first
+    }
+  }
+
+  #isBefore(a: number, b: number): boolean {
+    const first = this.#heap[a]
+    const second = this.#heap[b]
+    return first !== undefined && second !== undefined && first.dueMs < second.dueMs
+  }
+
+  #swap(a: number, b: number): void {
+    const first = this.#heap[a]
+    const second = this.#heap[b]
+    if (first === undefined || second === undefined) return
+    this.#heap[a] = second
+    this.#heap[b] = first
+  }
+}
