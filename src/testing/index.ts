@@ -11,3 +11,5 @@ export {
   testChainRules,
 } from './test-chain.js'
 export type { TestChain, TestChainOptions } from './test-chain.js'
+export { blockStoreSuite } from './block-store-suite.js'
+export type { BlockStoreSuiteOptions, BlockStoreUnderTest } from './block-store-suite.js'
