@@ -304,6 +304,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     entry.lastSeenUnixMs = this.#clock.unixMs()
     const livedMs = this.#clock.now() - connection.establishedAtMs
     this.dialer.lost(entry, livedMs, outcomeOf(connection.reason))
+    if (isUnwanted(entry, connection.reason)) entry.isDialPaused = true
     debug('%s is disconnected: %s', entry.key, describeReason(connection.reason))
     this.#observer.disconnected(connection, connection.reason)
     this.dialer.roomMayBeFree()
@@ -426,6 +427,11 @@ function isPendingInbound({ connection }: Link): boolean {
 /** Ends of a handshake that this node's user wanted: they say nothing about the peer. */
 function isOurChoice(reason: CloseReason): boolean {
   return reason.by === 'us' && (reason.kind === 'shutdown' || reason.kind === 'disconnected')
+}
+
+/** A user ended the connection, here or there: only a kept peer is dialled again, and not by the end that did. */
+function isUnwanted(entry: PeerEntry, reason: CloseReason): boolean {
+  return reason.kind === 'disconnected' && (reason.by === 'us' || !entry.isKept)
 }
 
 function connectFailed(entry: PeerEntry, reason: CloseReason): HoldfastError {

@@ -184,6 +184,7 @@ export function outcomeOf(reason: CloseReason): DialOutcome {
     case 'busy':
       return { kind: 'later', retryAfterMs: reason.retryAfterMs }
     case 'shutdown':
+    case 'disconnected':
       return { kind: 'later', retryAfterMs: undefined }
     case 'wrong-network':
     case 'wrong-version':
@@ -198,7 +199,6 @@ export function outcomeOf(reason: CloseReason): DialOutcome {
     case 'misbehaved':
     case 'handshake-timeout':
     case 'confirm-timeout':
-    case 'disconnected':
       return { kind: 'failed' }
   }
 }
