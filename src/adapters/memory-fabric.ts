@@ -3,7 +3,7 @@ import type { Connection, Endpoint } from '../contracts/transport.js'
 import { systemError } from './dial-address.js'
 import type { Cutting } from './memory-cutting.js'
 import { MemoryLink, type LinkEndOptions } from './memory-link.js'
-import type { NetworkPolicy } from './memory-policy.js'
+import { directRoute, type NetworkPolicy } from './memory-policy.js'
 import { PortTable } from './port-table.js'
 
 export interface MemoryFabricOptions {
@@ -80,21 +80,21 @@ export class MemoryFabric {
     answered: (result: Connection | Error) => void,
   ): () => void {
     const route = this.#options.policy.route(from.host, to)
-    const seenAs = route?.seenAs ?? from.host
+    const { localHost, seenAs, acceptedAt, to: target } = route ?? directRoute(from.host, to)
     const port = this.#ports.claimEphemeral(seenAs)
     if (port === undefined) {
       answered(systemError('connect', 'EADDRNOTAVAIL', to))
       return () => undefined
     }
-    const target = route?.to ?? to
     const link = this.#createLink({
-      dialler: { ...from, local: { host: from.host, port }, remote: to },
+      dialler: { ...from, local: { host: localHost, port }, remote: to },
       acceptor: {
         host: target.host,
         clock: this.#listenerAt(target)?.clock ?? this.#options.clock,
-        local: target,
+        local: { host: acceptedAt, port: target.port },
         remote: { host: seenAs, port },
       },
+      target,
       isRouted: route !== undefined,
       answered: (result) => {
         answered(result === 'refused' ? systemError('connect', 'ECONNREFUSED', to) : result)
@@ -109,16 +109,17 @@ export class MemoryFabric {
   #createLink(options: {
     readonly dialler: LinkEndOptions
     readonly acceptor: LinkEndOptions
+    readonly target: Endpoint
     readonly isRouted: boolean
     readonly answered: (result: Connection | 'refused' | Error) => void
   }): MemoryLink {
-    const { dialler, acceptor, isRouted, answered } = options
+    const { dialler, acceptor, target, isRouted, answered } = options
     const link = new MemoryLink({
       ...this.#options,
       id: this.#nextLinkId++,
       dialler,
       acceptor,
-      listenerFor: () => (isRouted ? this.#listenerAt(acceptor.local)?.onConnection : undefined),
+      listenerFor: () => (isRouted ? this.#listenerAt(target)?.onConnection : undefined),
       answered,
       over: () => {
         this.#links.delete(link)

@@ -2,6 +2,7 @@ import type { Clock } from '../contracts/clock.js'
 import type { Connection, Endpoint } from '../contracts/transport.js'
 import type { Cutting } from './memory-cutting.js'
 import { MemoryEnd, type EndItem } from './memory-end.js'
+import { otherSide } from './memory-policy.js'
 import type { LinkEndView, LinkEvent, LinkSide, LinkView, NetworkPolicy } from './memory-policy.js'
 import { MemoryWire } from './memory-wire.js'
 
@@ -71,12 +72,11 @@ export class MemoryLink implements LinkView {
     this.#ends.dialler.destroy()
   }
 
-  /** Loses what is on its way, and tells each end of a reset; it hears of it when that has arrived. */
-  reset(): void {
-    this.#toAcceptor.clear()
-    this.#toDialler.clear()
-    this.#send('dialler', { kind: 'reset' }, 0)
-    this.#send('acceptor', { kind: 'reset' }, 0)
+  /** Loses what is on its way to the end at `side`, and tells it of a reset, which arrives in time. */
+  reset(side: LinkSide): void {
+    const wire = side === 'dialler' ? this.#toDialler : this.#toAcceptor
+    wire.clear()
+    this.#send(otherSide(side), { kind: 'reset' }, 0)
   }
 
   /** One end's process is gone: `error` is what its own user is told. The other end hears nothing. */
@@ -108,7 +108,7 @@ export class MemoryLink implements LinkView {
 
   #createWire(from: LinkSide): MemoryWire<EndItem | DialItem> {
     const { policy } = this.#options
-    const to = other(from)
+    const to = otherSide(from)
     const route = {
       clock: this.#options[to].clock,
       delayMs: (bytes: number) => policy.delayMs(this, from, bytes),
@@ -192,8 +192,4 @@ export class MemoryLink implements LinkView {
     const isHandedOver = side === 'dialler' ? this.#isAnswered : this.isEstablished
     return { host, local, remote, isOpen: isHandedOver && !this.#ends[side].isEnded }
   }
-}
-
-function other(side: LinkSide): LinkSide {
-  return side === 'dialler' ? 'acceptor' : 'dialler'
 }

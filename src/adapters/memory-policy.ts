@@ -4,6 +4,10 @@ import type { Random } from '../contracts/random.js'
 /** The two ends of a physical connection: who dialled, and who accepted. */
 export type LinkSide = 'dialler' | 'acceptor'
 
+export function otherSide(side: LinkSide): LinkSide {
+  return side === 'dialler' ? 'acceptor' : 'dialler'
+}
+
 /** One end of a physical connection, as the network knows it. */
 export interface LinkEndView {
   /** The host's own address, whatever others take it for. */
@@ -25,10 +29,16 @@ export interface LinkView {
   readonly isEstablished: boolean
 }
 
-/** Where a dial really goes, and the address that the acceptor takes the dialler for. */
+/** How a dial goes through the network, and what each end sees of it. */
 export interface Route {
+  /** Who is asked whether he listens, under his own address. */
   readonly to: Endpoint
+  /** The address that the dial leaves from, as the dialler sees it. */
+  readonly localHost: string
+  /** The address that the acceptor takes the dialler for. */
   readonly seenAs: string
+  /** The address that the acceptor was reached at, as he sees it. */
+  readonly acceptedAt: string
 }
 
 export type LinkEvent =
@@ -66,14 +76,18 @@ export type Latency =
 /** A network in which everything goes through. */
 export function faultlessPolicy(latency: Latency, random: Random): NetworkPolicy {
   return {
-    route: (from, to) => ({ to, seenAs: from }),
+    route: directRoute,
     delayMs: (link, side) => {
-      const other = side === 'dialler' ? 'acceptor' : 'dialler'
-      return drawLatencyMs(latency, link[side].host, link[other].host, random)
+      return drawLatencyMs(latency, link[side].host, link[otherSide(side)].host, random)
     },
     passes: () => true,
     observe: () => undefined,
   }
+}
+
+/** A dial that goes where it says, seen as coming from where it comes from. */
+export function directRoute(from: string, to: Endpoint): Route {
+  return { to, localHost: from, seenAs: from, acceptedAt: to.host }
 }
 
 export function drawLatencyMs(latency: Latency, from: string, to: string, random: Random): number {

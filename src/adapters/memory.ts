@@ -22,6 +22,7 @@ export type {
   Route,
 } from './memory-policy.js'
 export type { LinkEndView } from './memory-policy.js'
+export { directRoute, drawLatencyMs, otherSide } from './memory-policy.js'
 export type { MemoryTransport, MemoryTransportOptions } from './memory-transport.js'
 
 export interface MemoryNetworkOptions {
