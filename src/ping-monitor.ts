@@ -100,7 +100,7 @@ export class PingMonitor extends EventSource<PingEvents> implements PeerService 
         },
         reject: (error) => {
           release()
-          reject(error as Error)
+          reject(error)
         },
       })
     })

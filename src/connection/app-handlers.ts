@@ -1,6 +1,7 @@
 import type { Peer } from '../contracts/peer-service.js'
 import { checkTypeName } from './app-channel.js'
-import type { AppDelivery, AppResult, PeerConnection } from './peer-connection.js'
+import type { AppDelivery, AppResult } from './connection-owner.js'
+import type { PeerConnection } from './peer-connection.js'
 
 /** What a handler may return; bytes, or a promise of bytes, answer a request. */
 export type HandlerResult = Uint8Array | undefined | Promise<Uint8Array | undefined | void> | void

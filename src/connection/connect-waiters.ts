@@ -29,7 +29,7 @@ export class ConnectWaiters {
         },
         reject: (error) => {
           release()
-          reject(error as Error)
+          reject(error)
         },
       }
       const onAbort = (): void => {

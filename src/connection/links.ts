@@ -20,7 +20,8 @@ import { ConnectWaiters } from './connect-waiters.js'
 import type { checkIdentity, ConnectionManagerLimits } from './connection-options.js'
 import { Dialer, type DialAttempt, type DialerOwner } from './dialer.js'
 import { Elections, type ElectionHost } from './elections.js'
-import { PeerConnection, type AppDelivery, type ConnectionOwner } from './peer-connection.js'
+import type { AppDelivery, ConnectionOwner } from './connection-owner.js'
+import { PeerConnection } from './peer-connection.js'
 
 /** What becomes of connections, for those who hear of it. Called within the turn in which it happened. */
 export interface LinkObserver {

@@ -1,12 +1,6 @@
 import type { CloseReason } from '../contracts/close-reason.js'
 import type { Clock, Timer } from '../contracts/clock.js'
-import type {
-  Direction,
-  PeerHello,
-  PongEvent,
-  RoundTrip,
-  ServicePeer,
-} from '../contracts/peer-service.js'
+import type { Direction, PeerHello, RoundTrip, ServicePeer } from '../contracts/peer-service.js'
 import type { Random } from '../contracts/random.js'
 import type { SyncMessage } from '../contracts/sync-messages.js'
 import type { Connection, Endpoint } from '../contracts/transport.js'
@@ -19,59 +13,13 @@ import { FrameReader, type Frame } from '../wire/frame-reader.js'
 import { decodeMessage, encodeMessage, type EncodedFrame } from '../wire/message-codec.js'
 import { kindName, maxBodyBytes, type WireMessage } from '../wire/messages.js'
 import { AppChannel, checkTypeName } from './app-channel.js'
+import type { AppResult, ConnectionLimits, ConnectionOwner } from './connection-owner.js'
+import { DrainWatch } from './drain-watch.js'
+import { ReadBrake } from './read-brake.js'
 import { RoundTrips } from './round-trips.js'
 import { SendQueue } from './send-queue.js'
 
-export interface ConnectionLimits {
-  readonly maxFrameBytes: number
-  readonly sendHighWaterBytes: number
-  readonly sendMaxBytes: number
-  readonly slowPeerMs: number
-  readonly closeFlushMs: number
-  readonly requestTimeoutMs: number
-  readonly maxRequests: number
-  /** Requests of the peer that are not answered yet, at most. */
-  readonly maxReplies: number
-  /** Bytes that handlers may hold before reading pauses. */
-  readonly maxHandlerBytes: number
-}
-
-/** An application message as it is handed to its handler. */
-export interface AppDelivery {
-  readonly type: string
-  readonly bytes: Uint8Array
-  /** Settles it: with the answer of a request, or nothing. To be called exactly once. */
-  readonly done: (result: AppResult) => void
-}
-
-export type AppResult =
-  | { readonly kind: 'done' }
-  | { readonly kind: 'answer'; readonly bytes: Uint8Array }
-  | { readonly kind: 'refused'; readonly code: 'no-handler' | 'handler-failed' }
-
-/** Whom a connection tells what came. Every call is a part of one turn, in the order of the bytes. */
-export interface ConnectionOwner {
-  /** Runs one input to completion: see TurnQueue. */
-  run(input: () => void): void
-  helloReceived(connection: PeerConnection, hello: PeerHello, nonce: string): void
-  readyReceived(connection: PeerConnection): void
-  pongReceived(connection: PeerConnection, pong: PongEvent): void
-  syncReceived(connection: PeerConnection, message: SyncMessage): void
-  appReceived(connection: PeerConnection, delivery: AppDelivery): void
-  /** The send queue is at or below its high-water mark again. */
-  drained(connection: PeerConnection): void
-  /** The connection is over: exactly once. */
-  ended(connection: PeerConnection, reason: CloseReason): void
-  /** The transport has released it: exactly once, after `ended`. */
-  released(connection: PeerConnection): void
-}
-
 type Stage = 'hello' | 'handshake' | 'established' | 'closed'
-
-interface DrainWaiter {
-  readonly resolve: () => void
-  readonly reject: (error: unknown) => void
-}
 
 const closedByNobody: CloseReason = { kind: 'ended', by: 'network' }
 
@@ -108,19 +56,15 @@ export class PeerConnection implements ServicePeer {
   readonly #limits: ConnectionLimits
   readonly #reader: FrameReader
   readonly #queue: SendQueue
+  readonly #drain: DrainWatch
+  readonly #brake: ReadBrake
   readonly #app: AppChannel
   readonly #roundTrips = new RoundTrips()
   #stage: Stage = 'hello'
   #hello: PeerHello | undefined
   #flushTimer: Timer | undefined
   #isReleased = false
-  #slowTimer: Timer | undefined
-  #drainWaiters: DrainWaiter[] = []
-  #isAboveHighWater = false
-  #heldBytes = 0
   #openReplies = 0
-  #pausedSinceMs: number | undefined
-  #readPausedMs = 0
 
   constructor(
     connection: Connection,
@@ -154,6 +98,28 @@ export class PeerConnection implements ServicePeer {
         isEstablished: this.#stage === 'established',
       }),
     )
+    this.#drain = new DrainWatch({
+      queue: this.#queue,
+      clock: options.clock,
+      limits: options.limits,
+      onDrained: () => {
+        if (this.#stage === 'established') this.#owner.drained(this)
+      },
+      onSlow: () => {
+        const text = `read nothing for ${options.limits.slowPeerMs} ms`
+        this.closeFor({ kind: 'slow', by: 'us', text })
+      },
+    })
+    this.#brake = new ReadBrake({
+      clock: options.clock,
+      maxHeldBytes: options.limits.maxHandlerBytes,
+      onPaused: () => {
+        this.#connection.pause()
+      },
+      onReleased: () => {
+        this.#resumeReading()
+      },
+    })
     this.#app = new AppChannel({
       clock: options.clock,
       maxRequests: options.limits.maxRequests,
@@ -172,7 +138,7 @@ export class PeerConnection implements ServicePeer {
       drained: () => {
         this.#owner.run(() => {
           this.#queue.writable()
-          this.#checkDrained()
+          this.#drain.taken()
         })
       },
       closed: (error) => {
@@ -224,13 +190,11 @@ export class PeerConnection implements ServicePeer {
   }
 
   get isReadPaused(): boolean {
-    return this.#pausedSinceMs !== undefined
+    return this.#brake.isPaused
   }
 
   get readPausedMs(): number {
-    const currentMs =
-      this.#pausedSinceMs === undefined ? 0 : this.#clock.now() - this.#pausedSinceMs
-    return this.#readPausedMs + currentMs
+    return this.#brake.pausedMs
   }
 
   /** Sends a message of the handshake. */
@@ -248,38 +212,12 @@ export class PeerConnection implements ServicePeer {
   send(type: string, bytes: Uint8Array): boolean {
     this.#checkSendable(type, bytes)
     this.#sendBulk(encodeMessage({ kind: 'message', type: this.#app.numberOf(type), bytes }))
-    return !this.#isAboveHighWater
+    return !this.#drain.isAboveHighWater
   }
 
-  drained(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
-    const { signal } = options
-    return new Promise((resolve, reject) => {
-      signal?.throwIfAborted()
-      this.#checkConnected()
-      if (!this.#isAboveHighWater) {
-        resolve()
-        return
-      }
-      const onAbort = (): void => {
-        this.#drainWaiters = this.#drainWaiters.filter((other) => other !== waiter)
-        reject(signal?.reason as Error)
-      }
-      const release = (): void => {
-        signal?.removeEventListener('abort', onAbort)
-      }
-      const waiter: DrainWaiter = {
-        resolve: () => {
-          release()
-          resolve()
-        },
-        reject: (error) => {
-          release()
-          reject(error as Error)
-        },
-      }
-      signal?.addEventListener('abort', onAbort, { once: true })
-      this.#drainWaiters.push(waiter)
-    })
+  async drained(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    this.#checkConnected()
+    await this.#drain.wait(options.signal)
   }
 
   async request(
@@ -338,7 +276,7 @@ export class PeerConnection implements ServicePeer {
   }
 
   #readFrames(): void {
-    while (this.#stage !== 'closed' && this.#pausedSinceMs === undefined) {
+    while (this.#stage !== 'closed' && !this.#brake.isPaused) {
       const result = this.#reader.next()
       if (result.kind === 'incomplete') return
       this.#owner.run(() => {
@@ -447,11 +385,11 @@ export class PeerConnection implements ServicePeer {
     }
     // A message without content costs something too.
     const heldBytes = bytes.length + 64
-    this.#hold(heldBytes)
+    this.#brake.hold(heldBytes)
     const done = (result: AppResult): void => {
       this.#owner.run(() => {
         if (requestId !== undefined) this.#reply(requestId, result)
-        this.#hold(-heldBytes)
+        this.#brake.release(heldBytes)
       })
     }
     this.#owner.appReceived(this, { type, bytes, done })
@@ -475,23 +413,12 @@ export class PeerConnection implements ServicePeer {
     this.#sendBulk(encodeMessage({ kind: 'refusal', id, code }), onSent)
   }
 
-  /** Handlers hold more or fewer bytes: reading pauses above the limit and resumes below half of it. */
-  #hold(bytes: number): void {
-    this.#heldBytes += bytes
-    if (this.#stage === 'closed') return
-    const { maxHandlerBytes } = this.#limits
-    if (this.#pausedSinceMs === undefined && this.#heldBytes > maxHandlerBytes) {
-      this.#pausedSinceMs = this.#clock.now()
-      this.#connection.pause()
-    } else if (this.#pausedSinceMs !== undefined && this.#heldBytes <= maxHandlerBytes / 2) {
-      this.#readPausedMs += this.#clock.now() - this.#pausedSinceMs
-      this.#pausedSinceMs = undefined
-      // What was read before the pause is handled in a turn of its own, before more is read.
-      queueMicrotask(() => {
-        this.#readFrames()
-        if (this.#pausedSinceMs === undefined && this.#stage !== 'closed') this.#connection.resume()
-      })
-    }
+  /** What was read before the pause is handled in a turn of its own, before more is read. */
+  #resumeReading(): void {
+    queueMicrotask(() => {
+      this.#readFrames()
+      if (!this.#brake.isPaused && this.#stage !== 'closed') this.#connection.resume()
+    })
   }
 
   #checkSendable(type: string, bytes: Uint8Array): void {
@@ -521,34 +448,7 @@ export class PeerConnection implements ServicePeer {
 
   #sendBulk(frame: EncodedFrame, onSent?: () => void): void {
     this.#queue.addBulk(frame, onSent)
-    if (this.#isAboveHighWater || this.#queue.queuedBytes <= this.#limits.sendHighWaterBytes) return
-    this.#isAboveHighWater = true
-    this.#watchDrain()
-  }
-
-  /** A peer that drains nothing for `slowPeerMs` while much waits for it is given up. */
-  #watchDrain(): void {
-    const before = this.#queue.drainedBytes
-    this.#slowTimer = this.#clock.setTimer(this.#limits.slowPeerMs, () => {
-      this.#checkDrained()
-      if (!this.#isAboveHighWater || this.#stage === 'closed') return
-      if (this.#queue.drainedBytes > before) this.#watchDrain()
-      else
-        this.closeFor({
-          kind: 'slow',
-          by: 'us',
-          text: `read nothing for ${this.#limits.slowPeerMs} ms`,
-        })
-    })
-  }
-
-  #checkDrained(): void {
-    if (!this.#isAboveHighWater || this.#stage !== 'established') return
-    if (this.#queue.queuedBytes > this.#limits.sendHighWaterBytes) return
-    this.#isAboveHighWater = false
-    this.#slowTimer?.cancel()
-    for (const waiter of this.#drainWaiters.splice(0)) waiter.resolve()
-    this.#owner.drained(this)
+    this.#drain.added()
   }
 
   #misbehaved(what: string): void {
@@ -595,11 +495,10 @@ export class PeerConnection implements ServicePeer {
 
   #end(reason: CloseReason): void {
     this.reason = reason
-    this.#slowTimer?.cancel()
     this.#reader.clear()
     this.#app.end(reason)
     const error = new HoldfastError('CONNECTION_CLOSED', describeReason(reason), { reason })
-    for (const waiter of this.#drainWaiters.splice(0)) waiter.reject(error)
+    this.#drain.end(error)
     this.#owner.run(() => {
       this.#owner.ended(this, reason)
     })
