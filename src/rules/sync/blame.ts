@@ -1,0 +1,65 @@
+import type { Block } from '../../contracts/block-store.js'
+import { tellFork } from './claims.js'
+import { cancel, requestsOf } from './requests.js'
+import { recordOf, setAside } from './standing.js'
+import { tell, type HeldBlock, type SyncPeer, type Trouble, type Turn } from './state.js'
+
+/**
+ * The peer sent something that proves it wrong. It is set aside for sync and keeps its connection: to
+ * disconnect it would change nothing in what it has, and it would come back with the same.
+ */
+export function fault(turn: Turn, peer: SyncPeer, what: string): void {
+  setAside(turn.state, peer.key, turn.now)
+  tell(turn, { kind: 'peerFaulted', peer: peer.key, what })
+  for (const request of requestsOf(turn.state, peer.connection)) cancel(turn, request)
+}
+
+/** Our rules refused a block: its sender is at fault, those of the blocks around it are not. */
+export function reject(turn: Turn, { block, sender }: HeldBlock, reason: string): void {
+  const { state, now } = turn
+  const { height, hash } = block
+  state.rejection = { height, hash, reason }
+  const record = recordOf(state, sender.key)
+  const isKnown = record.rejectedHash === hash
+  record.rejectedHash = hash
+  const peer = state.peers.get(sender.connection)
+  const what = `block ${height} (${hash}) is invalid: ${reason}`
+  if (!isKnown) {
+    tell(turn, { kind: 'blockRejected', block: { height, hash }, reason, peer: sender.key })
+    if (peer !== undefined) return fault(turn, peer, what)
+    tell(turn, { kind: 'peerFaulted', peer: sender.key, what })
+  }
+  setAside(state, sender.key, now)
+}
+
+/** What the peer has does not link to what we have: no fault, but for a fork attempt to look at. */
+export function leaveBranch(turn: Turn, peer: SyncPeer): void {
+  const { state, now } = turn
+  const tip = peer.claim?.tip
+  if (tip === undefined || tip === null) return
+  tellFork(turn, peer, tip)
+  // Without a chain of our own there is no ancestor to look for: it has another genesis.
+  peer.branch =
+    state.tip === null ? { kind: 'tooDeep', tipHash: tip.hash, sinceMs: now } : { kind: 'other' }
+  for (const request of requestsOf(state, peer.connection)) {
+    if (request.purpose.kind === 'span') cancel(turn, request)
+  }
+}
+
+/** Our own store or check failed: nobody is blamed, and it is tried again with backoff. */
+export function getInTrouble(turn: Turn, where: Trouble['where'], error: unknown): void {
+  const { state, now } = turn
+  const { retryMinMs, retryMaxMs } = state.config.limits
+  const failures = state.trouble?.where === where ? state.trouble.failures + 1 : 1
+  const delayMs = Math.min(retryMaxMs, retryMinMs * 2 ** Math.min(failures - 1, 20))
+  state.trouble = { where, failures, error, retryAtMs: now + delayMs }
+  tell(turn, { kind: 'troubled', where: where === 'store' ? 'store' : 'validation', error })
+}
+
+export function getOutOfTrouble(turn: Turn, where: Trouble['where']): void {
+  if (turn.state.trouble?.where === where) turn.state.trouble = undefined
+}
+
+/** A block that can be looked at at all; anything else is a fault of the peer. */
+export const isWithinLimits = (turn: Turn, block: Block): boolean =>
+  block.payload.length <= turn.state.config.maxBlockBytes

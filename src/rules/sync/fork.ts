@@ -1,0 +1,269 @@
+import type { Block, BlockRef } from '../../contracts/block-store.js'
+import type { HeadersMessage, NotFoundMessage } from '../../contracts/sync-messages.js'
+import { isBetter, isForkCandidate, topOf } from './claims.js'
+import type { HashesResult } from './inputs.js'
+import { checkpointOf } from './limits.js'
+import { isRun, lastCommon, locatorHeights } from './locator.js'
+import { blocksIn, spanBytesOf } from './pace.js'
+import {
+  askForBlocks,
+  askForHeaders,
+  cancel,
+  disappoint,
+  fail,
+  openRequestsFor,
+} from './requests.js'
+import { honour } from './spans.js'
+import { isCoolingDown, recordOf, restUntilMs, standingOf } from './standing.js'
+import {
+  takeToken,
+  tell,
+  type ForkAttempt,
+  type Request,
+  type SyncPeer,
+  type SyncState,
+  type Turn,
+  type Work,
+} from './state.js'
+import { costOf } from './window.js'
+
+const maxHeaders = 2_000
+
+/** Starts a fork attempt where one is called for, and moves the one that is under way. */
+export function planFork(turn: Turn): void {
+  const { state, now } = turn
+  const { fork } = state
+  if (fork === undefined) return startFork(turn)
+  if (fork.stage.kind === 'committing') return
+  const peer = state.peers.get(fork.connection)
+  if (peer === undefined) return endFork(turn)
+  if (fork.progressAtMs + state.config.limits.forkProgressMs <= now) {
+    endFork(turn)
+    return fail(turn, peer)
+  }
+  if (restUntilMs(state, peer.key) > now || peer.busyUntilMs > now) return
+  if (fork.stage.kind === 'searching') search(turn, peer, fork.stage.locator)
+  if (fork.stage.kind === 'fetching') fetchBranch(turn, fork, peer, fork.stage.ancestor)
+}
+
+/** One at a time, the least recently tried peer first, so that nobody can hold the others back. */
+function startFork(turn: Turn): void {
+  const { state, now } = turn
+  if (state.tip === null || !state.isTipKnown) return
+  let best: SyncPeer | undefined
+  for (const peer of state.peers.values()) {
+    if (!isForkCandidate(state, peer, now)) continue
+    if (isCoolingDown(state, peer.key, now) || peer.busyUntilMs > now) continue
+    if (best === undefined || triedAtMs(state, peer) < triedAtMs(state, best)) best = peer
+  }
+  if (best === undefined) return
+  recordOf(state, best.key).forkTriedAtMs = now
+  best.branch = { kind: 'other' }
+  const token = takeToken(state)
+  state.fork = {
+    connection: best.connection,
+    key: best.key,
+    startedAtMs: now,
+    progressAtMs: now,
+    stage: { kind: 'locating', token },
+    held: [],
+    heldBytes: 0,
+  }
+  const heights = locatorHeights(state.tip.height, state.base, state.config.limits.maxReorgDepth)
+  turn.effects.push({ kind: 'readHashes', token, heights })
+}
+
+const triedAtMs = (state: SyncState, peer: SyncPeer): number =>
+  standingOf(state, peer.key).forkTriedAtMs
+
+/** Hashes of ours that the attempt asked for. */
+export function receiveHashes(turn: Turn, token: number, result: HashesResult): void {
+  const { state } = turn
+  const { fork } = state
+  if (fork === undefined || !('token' in fork.stage) || fork.stage.token !== token) return
+  const peer = state.peers.get(fork.connection)
+  if (result.kind === 'threw' || peer === undefined) return endFork(turn)
+  if (fork.stage.kind === 'comparing')
+    return compareHeaders(turn, fork, peer, fork.stage, result.refs)
+  const locator = [...result.refs].sort((a, b) => b.height - a.height)
+  const below = checkpointOf(state.config.genesis)
+  const lowest = locator.at(-1)
+  if (lowest === undefined) return endFork(turn)
+  if (below !== undefined && lowest.height === below.height + 1 && isWithinDepth(state, below)) {
+    locator.push(below)
+  }
+  moveTo(turn, fork, { kind: 'searching', locator })
+}
+
+function search(turn: Turn, peer: SyncPeer, locator: readonly BlockRef[]): void {
+  if (openRequestsFor(turn.state, { kind: 'headers' }).length > 0) return
+  askForHeaders(turn, peer, locator, maxHeaders)
+}
+
+/** The peer's headers above the highest entry of our locator that it knows. */
+export function receiveHeaders(turn: Turn, peer: SyncPeer, message: HeadersMessage): void {
+  const { state } = turn
+  const request = state.requests.get(message.id)
+  if (request?.connection !== peer.connection || request.purpose.kind !== 'headers') return
+  state.requests.delete(message.id)
+  peer.lastTerminalAtMs = turn.now
+  const { fork } = state
+  if (request.stage === 'cancelled' || fork === undefined || fork.connection !== peer.connection)
+    return
+  if (fork.stage.kind !== 'searching') return
+  const headers = message.headers.slice(0, maxHeaders)
+  const [first] = headers
+  // It knows nothing of what we have, as far down as we may go.
+  if (first === undefined) return giveUpDeep(turn, peer)
+  const below = fork.stage.locator.find(
+    ({ height, hash }) => height === first.height - 1 && hash === message.previousHash,
+  )
+  if (below === undefined || !isRun(headers)) {
+    // Headers that follow nothing we named prove nothing: there is no ancestor in them.
+    endFork(turn)
+    return fail(turn, peer)
+  }
+  const token = takeToken(state)
+  const isFull = message.headers.length >= maxHeaders
+  moveTo(turn, fork, { kind: 'comparing', token, below, headers, isFull })
+  const tipHeight = state.tip?.height ?? -1
+  const heights = headers.map(({ height }) => height).filter((height) => height <= tipHeight)
+  turn.effects.push({ kind: 'readHashes', token, heights })
+}
+
+function compareHeaders(
+  turn: Turn,
+  fork: ForkAttempt,
+  peer: SyncPeer,
+  stage: Extract<ForkAttempt['stage'], { kind: 'comparing' }>,
+  refs: readonly BlockRef[],
+): void {
+  const { state } = turn
+  const ours = new Map(refs.map(({ height, hash }) => [height, hash]))
+  const ancestor = lastCommon(stage.below, stage.headers, ours)
+  if (ancestor === stage.headers.at(-1)) {
+    if (stage.isFull) return moveTo(turn, fork, { kind: 'searching', locator: [ancestor] })
+    if (ancestor.height !== state.tip?.height) {
+      // All that it has is ours: what it claims beyond is not there.
+      endFork(turn)
+      return fail(turn, peer)
+    }
+  }
+  if (ancestor.height === state.tip?.height) {
+    // It grows out of our tip after all.
+    peer.branch = { kind: 'ours' }
+    endFork(turn)
+    return disappoint(turn, peer)
+  }
+  if (!isWithinDepth(state, ancestor)) return giveUpDeep(turn, peer)
+  moveTo(turn, fork, { kind: 'fetching', ancestor })
+}
+
+function fetchBranch(turn: Turn, fork: ForkAttempt, peer: SyncPeer, ancestor: BlockRef): void {
+  const { state } = turn
+  const { maxReorgBytes } = state.config.limits
+  if (!isWithinDepth(state, ancestor)) return giveUpDeep(turn, peer)
+  if (readyBranch(state) !== undefined) return
+  if (openRequestsFor(state, { kind: 'branch' }).length > 0) return
+  const last = fork.held.at(-1)?.block ?? ancestor
+  const left = topOf(peer) - last.height
+  if (left <= 0) {
+    // All of it is here, and it is not better.
+    endFork(turn)
+    return fail(turn, peer)
+  }
+  const budget = maxReorgBytes - fork.heldBytes
+  if (budget <= 0) return giveUpDeep(turn, peer)
+  const maxBytes = Math.max(1, Math.min(spanBytesOf(state, peer), budget))
+  const count = Math.min(left, blocksIn(state, maxBytes))
+  const run = { from: last.height + 1, count, maxBytes, afterHash: last.hash }
+  askForBlocks(turn, peer, { kind: 'branch' }, run)
+}
+
+/** Takes checked blocks of the branch, as far as they go on where it ends. */
+export function mergeIntoBranch(
+  turn: Turn,
+  peer: SyncPeer,
+  request: Request,
+  blocks: readonly Block[],
+): void {
+  const { state, now } = turn
+  const { fork } = state
+  if (fork?.connection !== peer.connection || fork.stage.kind !== 'fetching') return
+  for (const block of blocks) {
+    const last = fork.held.at(-1)?.block ?? fork.stage.ancestor
+    if (block.height <= last.height) continue
+    if (block.height !== last.height + 1 || block.previousHash !== last.hash) {
+      // The peer has reorganised meanwhile: there is another branch to look for.
+      endFork(turn)
+      return disappoint(turn, peer)
+    }
+    fork.held.push({ block, sender: { connection: peer.connection, key: peer.key } })
+    fork.heldBytes += costOf(state, block.payload.length)
+    fork.progressAtMs = now
+    request.delivered += 1
+  }
+  if (request.delivered > 0) honour(state, peer)
+}
+
+/** A request of the attempt was answered by "I do not have it". */
+export function branchNotFound(turn: Turn, peer: SyncPeer, message: NotFoundMessage): void {
+  if (turn.state.fork?.connection !== peer.connection) return
+  endFork(turn)
+  if (message.reason === 'unavailable') fail(turn, peer)
+  else disappoint(turn, peer)
+}
+
+/** The branch, when it is in hand and better than what we have. */
+export function readyBranch(state: SyncState): Extract<Work, { kind: 'reorganise' }> | undefined {
+  const { fork } = state
+  const last = fork?.held.at(-1)?.block
+  if (fork === undefined || last === undefined || fork.stage.kind !== 'fetching') return undefined
+  const { ancestor } = fork.stage
+  const claimed = state.peers.get(fork.connection)?.claim?.tip
+  const { height, hash } = last
+  const tip = claimed?.hash === hash && claimed.height === height ? claimed : { height, hash }
+  if (!isBetter(state, tip) || !isWithinDepth(state, ancestor)) return undefined
+  // A checkpoint is no block of the store: what leaves it replaces everything.
+  const isHeld = ancestor.height >= state.base
+  return { kind: 'reorganise', ancestor: isHeld ? ancestor : null, held: fork.held }
+}
+
+export function isWithinDepth(state: SyncState, ancestor: BlockRef): boolean {
+  return (state.tip?.height ?? 0) - ancestor.height <= state.config.limits.maxReorgDepth
+}
+
+/** Beyond what we may adopt: said loudly, and left alone for a while. The others go on. */
+function giveUpDeep(turn: Turn, peer: SyncPeer): void {
+  const tip = peer.claim?.tip
+  endFork(turn)
+  if (tip === undefined || tip === null) return
+  const { height, hash } = tip
+  peer.branch = { kind: 'tooDeep', tipHash: hash, sinceMs: turn.now }
+  tell(turn, { kind: 'deepForkFound', peer: peer.key, tip: { height, hash } })
+}
+
+/** Ends the attempt and frees what it holds. */
+export function endFork(turn: Turn): void {
+  const { state } = turn
+  state.fork = undefined
+  for (const request of [...state.requests.values()]) {
+    if (request.purpose.kind !== 'span') cancel(turn, request)
+  }
+}
+
+/** The branch has become our chain. */
+export function branchAdopted(turn: Turn): void {
+  const { state } = turn
+  const peer = state.fork === undefined ? undefined : state.peers.get(state.fork.connection)
+  if (peer !== undefined) {
+    peer.branch = { kind: 'ours' }
+    honour(state, peer)
+  }
+  endFork(turn)
+}
+
+function moveTo(turn: Turn, fork: ForkAttempt, stage: ForkAttempt['stage']): void {
+  fork.stage = stage
+  fork.progressAtMs = turn.now
+}

@@ -1,0 +1,159 @@
+import type { BlockRef } from '../../contracts/block-store.js'
+import { isEligible } from './claims.js'
+import { deadlineOf, learnFromMiss } from './pace.js'
+import { coolDown } from './standing.js'
+import {
+  isOpen,
+  post,
+  type Purpose,
+  type Request,
+  type SyncPeer,
+  type SyncState,
+  type Turn,
+} from './state.js'
+
+const maxId = 2 ** 32
+
+/** Attempts in a row without a block that cost nothing: a claim may be a moment old. */
+const freeAttempts = 1
+
+export interface BlockRun {
+  readonly from: number
+  readonly count: number
+  readonly maxBytes: number
+  readonly afterHash: string | undefined
+}
+
+/** Asks the peer for a run of blocks. */
+export function askForBlocks(turn: Turn, peer: SyncPeer, purpose: Purpose, run: BlockRun): Request {
+  const { from, count, maxBytes, afterHash } = run
+  const request = open(turn, peer, purpose, run)
+  post(turn, peer.connection, {
+    kind: 'getBlocks',
+    id: request.id,
+    from,
+    count,
+    maxBytes,
+    ...(afterHash === undefined ? {} : { afterHash }),
+  })
+  return request
+}
+
+/** Asks the peer what follows the highest entry of the locator that it knows. */
+export function askForHeaders(
+  turn: Turn,
+  peer: SyncPeer,
+  locator: readonly BlockRef[],
+  count: number,
+): Request {
+  const run = { from: locator[0]?.height ?? 0, count, maxBytes: 0, afterHash: undefined }
+  const request = open(turn, peer, { kind: 'headers' }, run)
+  post(turn, peer.connection, { kind: 'getHeaders', id: request.id, locator, count })
+  return request
+}
+
+function open(turn: Turn, peer: SyncPeer, purpose: Purpose, run: BlockRun): Request {
+  const { state, now } = turn
+  const request: Request = {
+    id: takeId(state),
+    connection: peer.connection,
+    purpose,
+    from: run.from,
+    count: run.count,
+    maxBytes: run.maxBytes,
+    stage: 'awaiting',
+    sentAtMs: now,
+    progressAtMs: now,
+    readPausedMs: peer.reading.readPausedMs,
+    nextHeight: run.from,
+    lastHash: undefined,
+    receivedBytes: 0,
+    receivedBlocks: 0,
+    checks: new Map(),
+    delivered: 0,
+  }
+  state.requests.set(request.id, request)
+  return request
+}
+
+/** An id that no request still uses, on any connection. */
+function takeId(state: SyncState): number {
+  while (state.requests.has(state.nextRequestId))
+    state.nextRequestId = (state.nextRequestId + 1) % maxId
+  const id = state.nextRequestId
+  state.nextRequestId = (id + 1) % maxId
+  return id
+}
+
+/** Takes the request back, for a reason that is not the peer's. Its terminal reply is still owed. */
+export function cancel(turn: Turn, request: Request): void {
+  if (!isOpen(request)) {
+    // All of it has come; what is being checked is dropped when the check ends.
+    if (request.stage === 'checking') turn.state.requests.delete(request.id)
+    return
+  }
+  request.stage = 'cancelled'
+  request.progressAtMs = turn.now
+  post(turn, request.connection, { kind: 'cancel', id: request.id })
+}
+
+/** Forgets the request: its terminal reply came, or its connection is gone. */
+export function forget(state: SyncState, request: Request): void {
+  state.requests.delete(request.id)
+}
+
+export function requestsOf(state: SyncState, connection: number): Request[] {
+  return [...state.requests.values()].filter((request) => request.connection === connection)
+}
+
+export function openRequestsFor(state: SyncState, purpose: Purpose): Request[] {
+  return [...state.requests.values()].filter(
+    (request) => request.stage !== 'cancelled' && isSamePurpose(request.purpose, purpose),
+  )
+}
+
+const isSamePurpose = (a: Purpose, b: Purpose): boolean =>
+  a.kind === b.kind && (a.kind !== 'span' || b.kind !== 'span' || a.span === b.span)
+
+/** How many requests the peer has to work on. */
+export function loadOf(state: SyncState, connection: number): number {
+  let load = 0
+  for (const request of state.requests.values()) {
+    if (request.connection === connection && isOpen(request)) load += 1
+  }
+  return load
+}
+
+/** Gives up what missed its deadline, and what was cancelled long ago. */
+export function expireRequests(turn: Turn): void {
+  const { state, now } = turn
+  for (const request of [...state.requests.values()]) {
+    const peer = state.peers.get(request.connection)
+    if (peer === undefined) continue
+    if (request.stage === 'cancelled') {
+      if (request.progressAtMs + state.config.limits.cancelledMaxMs <= now) forget(state, request)
+    } else if (isOpen(request) && deadlineOf(state, request, peer) <= now) {
+      cancel(turn, request)
+      learnFromMiss(state, peer, eligibleCount(state))
+      fail(turn, peer)
+    }
+  }
+}
+
+/** The peer did not do what was asked: it rests, and its claim counts for less. */
+export function fail(turn: Turn, peer: SyncPeer): void {
+  peer.unhonoured += 1
+  coolDown(turn.state, peer.key, turn.now)
+}
+
+/** The peer does not have what it claimed. Once that is no failure; in a row it is. */
+export function disappoint(turn: Turn, peer: SyncPeer): void {
+  peer.unhonoured += 1
+  if (peer.unhonoured > freeAttempts) coolDown(turn.state, peer.key, turn.now)
+}
+
+function eligibleCount(state: SyncState): number {
+  let count = 0
+  for (const peer of state.peers.values()) if (isEligible(state, peer)) count += 1
+  return count
+}

@@ -1,0 +1,354 @@
+import createDebug from 'debug'
+import type { Block, BlockRef, BlockStore } from './contracts/block-store.js'
+import type { ChainRules } from './contracts/chain-rules.js'
+import type { Clock, Timer } from './contracts/clock.js'
+import type { PeerService, ServiceMessage, ServicePeer } from './contracts/peer-service.js'
+import { systemClock, systemRandom } from './defaults.js'
+import { HoldfastError } from './errors.js'
+import { EventSource } from './events.js'
+import { patientClock } from './patient-clock.js'
+import type { Reading, SubmitResult, SyncEffect, SyncInput } from './rules/sync/inputs.js'
+import type { SyncNotice, SyncPhase } from './rules/sync/notices.js'
+import { createSyncState, type SyncState } from './rules/sync/state.js'
+import { step } from './rules/sync/step.js'
+import { progressOf, type SyncProgress } from './rules/sync/view.js'
+import { checkSyncOptions, requireInteger, type SyncCoordinatorOptions } from './sync-options.js'
+import { SyncServer } from './sync-server.js'
+import { anchoredTip } from './sync-start.js'
+import { SyncWaiters } from './sync-waiters.js'
+import { SyncWork } from './sync-work.js'
+import { TurnQueue } from './turn-queue.js'
+
+export type { SyncCoordinatorOptions, SyncPhase, SyncProgress }
+
+type NoticeOf<Kind extends SyncNotice['kind']> = Omit<Extract<SyncNotice, { kind: Kind }>, 'kind'>
+
+export type SyncEvents = {
+  phaseChanged: (event: NoticeOf<'phaseChanged'>) => void
+  /** The phase became `synced`. */
+  synced: (event: { readonly tip: BlockRef | null }) => void
+  blocksAppended: (event: NoticeOf<'blocksAppended'>) => void
+  /** A better branch took the place of ours above `ancestor`. */
+  chainReplaced: (event: NoticeOf<'chainReplaced'>) => void
+  /** A peer is proved wrong: it is set aside for sync, and keeps its connection. */
+  peerFaulted: (event: NoticeOf<'peerFaulted'>) => void
+  blockRejected: (event: NoticeOf<'blockRejected'>) => void
+  forkFound: (event: NoticeOf<'forkFound'>) => void
+  deepForkFound: (event: NoticeOf<'deepForkFound'>) => void
+  /** Our own store or validation failed; it is tried again. */
+  troubled: (event: NoticeOf<'troubled'>) => void
+}
+
+const debug = createDebug('holdfast:sync')
+
+interface Submission {
+  readonly resolve: (tip: BlockRef) => void
+  readonly reject: (reason: unknown) => void
+}
+
+/**
+ * Brings the chain of the store up to the best valid one that a connected peer has, keeps it there, and
+ * serves it to others. If one honest peer has a valid chain that forks from ours within `maxReorgDepth`
+ * and `maxReorgBytes`, we reach a chain at least as good in bounded time, whatever the others do.
+ *
+ * Join it to a ConnectionManager with `connections.serve(sync)`. It never ends a connection for what a
+ * peer has or has not, only for a violation of the protocol. Everything is decided in `rules/sync`.
+ */
+export class SyncCoordinator extends EventSource<SyncEvents> implements PeerService {
+  readonly #rules: ChainRules
+  readonly #store: BlockStore
+  readonly #clock: Clock
+  readonly #state: SyncState
+  readonly #work: SyncWork
+  readonly #server: SyncServer
+  readonly #stopTimeoutMs: number
+  readonly #peers = new Map<number, ServicePeer>()
+  readonly #turns = new TurnQueue()
+  readonly #waiters = new SyncWaiters()
+  readonly #submissions = new Map<number, Submission>()
+  #nextTicket = 0
+  #timer: Timer | undefined
+  #timerAtMs = Infinity
+  /** Starts and stops run one after the other. */
+  #lifecycle: Promise<unknown> = Promise.resolve()
+
+  /** Throws RangeError or TypeError when an option makes no sense. */
+  constructor(options: SyncCoordinatorOptions) {
+    super()
+    const random = options.random ?? systemRandom
+    const { config, serving, stopTimeoutMs } = checkSyncOptions(options, random)
+    this.#rules = options.rules
+    this.#store = options.store
+    this.#clock = patientClock(options.clock ?? systemClock)
+    this.#stopTimeoutMs = stopTimeoutMs
+    this.#state = createSyncState(config)
+    this.#work = new SyncWork(this.#rules, this.#store, this.#clock, (input) => this.#enter(input))
+    const { weigh } = this.#work
+    this.#server = new SyncServer({
+      store: this.#store,
+      clock: this.#clock,
+      limits: serving,
+      weigh,
+    })
+  }
+
+  /**
+   * Opens the store, puts the genesis block into an empty one, and begins. Peers may be connected
+   * before it. Idempotent. Rejects with what the store rejects with, and with STORE_CORRUPT when the
+   * store holds another chain; then it can be called again.
+   */
+  start(): Promise<void> {
+    return this.#afterLifecycle(async () => {
+      if (this.#state.isRunning) return
+      await this.#store.open()
+      try {
+        await anchoredTip(this.#store, this.#rules)
+        const { tip, base } = await this.#work.readTip()
+        this.#server.start()
+        this.#enter({ kind: 'started', tip, base })
+      } catch (error) {
+        await this.#store.close()
+        throw error
+      }
+    })
+  }
+
+  /**
+   * Ends in order: requests are taken back, a write that runs is waited for (at most `stopTimeoutMs`),
+   * the store is closed. Waits that were given out reject with NOT_RUNNING. Idempotent; `start` works
+   * again.
+   */
+  stop(): Promise<void> {
+    return this.#afterLifecycle(async () => {
+      if (!this.#state.isRunning) return
+      this.#server.stop()
+      this.#work.stop()
+      this.#enter({ kind: 'stopped' })
+      this.#waiters.rejectAll(new HoldfastError('NOT_RUNNING', 'sync was stopped'))
+      await this.#atMost(this.#stopTimeoutMs, this.#store.close())
+    })
+  }
+
+  /** The last tip that the store told, or null while it is empty or not open. */
+  get tip(): BlockRef | null {
+    const { tip } = this.#state
+    return tip === null ? null : { height: tip.height, hash: tip.hash }
+  }
+
+  get phase(): SyncPhase {
+    return this.#state.phase
+  }
+
+  get progress(): SyncProgress {
+    return progressOf(this.#state, this.#clock.now())
+  }
+
+  /**
+   * Validates a block that was produced here, stores it and tells the peers. Resolves with the new tip
+   * when it is stored. Rejects with TIP_MISMATCH (the actual tip attached) when it does not follow the
+   * tip, BLOCK_REJECTED when our own rules refuse it, NOT_RUNNING, QUEUE_FULL when 64 wait already, and
+   * with what store or validation throw: it is not tried again. Leave the block unchanged until then.
+   */
+  submit(block: Block): Promise<BlockRef> {
+    return new Promise((resolve, reject) => {
+      requireBlock(block)
+      const ticket = this.#nextTicket++
+      this.#submissions.set(ticket, { resolve, reject })
+      this.#enter({ kind: 'submitted', ticket, block })
+    })
+  }
+
+  /** Resolves when the tip is at `height` or above. Rejects with NOT_RUNNING when sync is stopped. */
+  async waitForHeight(
+    height: number,
+    { signal }: { readonly signal?: AbortSignal } = {},
+  ): Promise<void> {
+    requireInteger('height', height, 0)
+    return this.#waiters.wait(() => (this.#state.tip?.height ?? -1) >= height, signal)
+  }
+
+  /**
+   * Resolves when at least one peer has said what it has and nobody has better. Without peers it stays
+   * pending. Rejects with NOT_RUNNING when sync is stopped.
+   */
+  async waitForSynced({ signal }: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    return this.#waiters.wait(() => this.#state.phase.kind === 'synced', signal)
+  }
+
+  peerConnected(peer: ServicePeer): void {
+    this.#peers.set(peer.connectionId, peer)
+    const { connectionId: connection, key } = peer
+    this.#enter({ kind: 'peerConnected', connection, key, reading: readingOf(peer) })
+  }
+
+  peerMessage(peer: ServicePeer, message: ServiceMessage): void {
+    switch (message.kind) {
+      case 'pong':
+        return
+      case 'getBlocks':
+      case 'getHeaders':
+      case 'cancel':
+        return this.#server.handle(peer, message)
+      case 'status':
+      case 'announce':
+      case 'headers':
+      case 'blocks':
+      case 'notFound':
+      case 'busy': {
+        const { connectionId: connection } = peer
+        return this.#enter({ kind: 'message', connection, message, reading: readingOf(peer) })
+      }
+      default:
+        message satisfies never
+    }
+  }
+
+  peerDrained(peer: ServicePeer): void {
+    this.#server.drained(peer)
+  }
+
+  peerDisconnected(peer: ServicePeer): void {
+    this.#server.disconnected(peer)
+    this.#peers.delete(peer.connectionId)
+    this.#enter({ kind: 'peerDisconnected', connection: peer.connectionId })
+  }
+
+  #enter(input: SyncInput): void {
+    this.#turns.run(() => {
+      for (const effect of step(this.#state, this.#clock.now(), input)) this.#carryOut(effect)
+      this.#arm()
+      this.#waiters.settle()
+    })
+  }
+
+  #carryOut(effect: SyncEffect): void {
+    switch (effect.kind) {
+      case 'post':
+        this.#peers.get(effect.connection)?.post(effect.message)
+        return
+      case 'answer':
+        return this.#answer(effect.ticket, effect.result)
+      case 'tell':
+        this.#turns.report(() => this.#tellNotice(effect.notice))
+        return
+      case 'check':
+      case 'validate':
+      case 'append':
+      case 'replace':
+      case 'abandon':
+      case 'readTip':
+      case 'readHashes':
+        return this.#work.start(effect)
+      default:
+        effect satisfies never
+    }
+  }
+
+  #answer(ticket: number, result: SubmitResult): void {
+    const submission = this.#submissions.get(ticket)
+    this.#submissions.delete(ticket)
+    if (submission === undefined) return
+    if (result.kind === 'appended' && result.tip !== null) {
+      submission.resolve({ height: result.tip.height, hash: result.tip.hash })
+    } else submission.reject(submitError(result))
+  }
+
+  #tellNotice(notice: SyncNotice): void {
+    debug('%O', notice)
+    switch (notice.kind) {
+      case 'phaseChanged':
+        this.tell('phaseChanged', notice)
+        if (notice.phase.kind === 'synced') this.tell('synced', { tip: this.tip })
+        return
+      case 'blocksAppended':
+        return this.tell('blocksAppended', notice)
+      case 'chainReplaced':
+        return this.tell('chainReplaced', notice)
+      case 'peerFaulted':
+        return this.tell('peerFaulted', notice)
+      case 'blockRejected':
+        return this.tell('blockRejected', notice)
+      case 'forkFound':
+        return this.tell('forkFound', notice)
+      case 'deepForkFound':
+        return this.tell('deepForkFound', notice)
+      case 'troubled':
+        return this.tell('troubled', notice)
+      default:
+        notice satisfies never
+    }
+  }
+
+  /** One timer for all: at the next time that the rules want to look again. */
+  #arm(): void {
+    const { wakeAtMs } = this.#state
+    if (wakeAtMs === this.#timerAtMs) return
+    this.#timer?.cancel()
+    this.#timer = undefined
+    this.#timerAtMs = wakeAtMs
+    if (wakeAtMs === Infinity) return
+    const delayMs = Math.max(0, wakeAtMs - this.#clock.now())
+    this.#timer = this.#clock.setTimer(delayMs, () => {
+      this.#timerAtMs = Infinity
+      const readings = [...this.#peers].map(([connection, peer]) => ({
+        connection,
+        reading: readingOf(peer),
+      }))
+      this.#enter({ kind: 'wake', readings })
+    })
+  }
+
+  #afterLifecycle(action: () => Promise<void>): Promise<void> {
+    const turn = this.#lifecycle.then(action)
+    this.#lifecycle = turn.catch(() => undefined)
+    return turn
+  }
+
+  async #atMost(ms: number, work: Promise<void>): Promise<void> {
+    let timer: Timer | undefined
+    const timeout = new Promise<void>((resolve) => {
+      timer = this.#clock.setTimer(ms, resolve)
+    })
+    try {
+      await Promise.race([work, timeout])
+    } finally {
+      timer?.cancel()
+    }
+  }
+}
+
+const readingOf = (peer: ServicePeer): Reading => ({
+  lastReceivedAtMs: peer.lastReceivedAtMs,
+  readPausedMs: peer.readPausedMs,
+  roundTripMs: peer.roundTrip.smoothedMs,
+})
+
+function submitError(result: SubmitResult): unknown {
+  switch (result.kind) {
+    case 'refused':
+      return new HoldfastError('BLOCK_REJECTED', `our own rules refuse it: ${result.reason}`)
+    case 'tipMismatch':
+      return new HoldfastError('TIP_MISMATCH', 'the block does not follow the tip', {
+        actualTip: result.tip,
+      })
+    case 'queueFull':
+      return new HoldfastError('QUEUE_FULL', 'too many submitted blocks wait to be stored')
+    case 'threw':
+      return result.error
+    case 'notRunning':
+    case 'appended':
+      return new HoldfastError('NOT_RUNNING', 'sync is not running')
+    default:
+      return result satisfies never
+  }
+}
+
+function requireBlock({ height, hash, previousHash, payload }: Block): void {
+  requireInteger('block.height', height, 0)
+  for (const [name, value] of Object.entries({ hash, previousHash })) {
+    if (typeof value !== 'string') throw new TypeError(`block.${name} must be a string`)
+  }
+  if (!((payload as unknown) instanceof Uint8Array)) {
+    throw new TypeError('block.payload must be a Uint8Array')
+  }
+}
