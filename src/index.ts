@@ -1,0 +1,65 @@
+export { createNode, Node } from './node.js'
+export type { ChainOptions, NodeEvents, NodeOptions, NodeStatus } from './node.js'
+
+export { PeerRegistry } from './peer-registry.js'
+export type { Ban, PeerInfo, PeerSource } from './peer-registry.js'
+
+export { ConnectionManager } from './connection-manager.js'
+export type { ConnectionEvents, ConnectionStatus } from './connection-manager.js'
+export { defaultConnectionLimits } from './connection/connection-options.js'
+export type {
+  ConnectionManagerLimits,
+  ConnectionManagerOptions,
+} from './connection/connection-options.js'
+export type { HandlerResult, MessageHandler } from './connection/app-handlers.js'
+
+export { defaultPingLimits, PingMonitor } from './ping-monitor.js'
+export type { PingEvents, PingMonitorOptions } from './ping-monitor.js'
+export type { PingLimits } from './rules/ping-schedule.js'
+
+export { SyncCoordinator } from './sync-coordinator.js'
+export type {
+  SyncCoordinatorOptions,
+  SyncEvents,
+  SyncPhase,
+  SyncProgress,
+} from './sync-coordinator.js'
+
+export { MemoryBlockStore } from './adapters/memory-block-store.js'
+
+export { HoldfastError } from './errors.js'
+export type { HoldfastErrorCode, HoldfastErrorDetails } from './errors.js'
+export { describeReason, isTransient } from './rules/close-reasons.js'
+export { comparePeerIps, formatEndpoint, parsePeerAddress, parsePeerIp } from './rules/peer-ip.js'
+export type { PeerAddress, PeerIp } from './rules/peer-ip.js'
+export type { CommonEvents, EventMap, EventSource, ListenerErrorInfo } from './events.js'
+
+export type { Block, BlockRef, BlockStore, RangeLimits } from './contracts/block-store.js'
+export type {
+  ChainAnchor,
+  ChainRules,
+  ChainTip,
+  ValidationContext,
+  Verdict,
+} from './contracts/chain-rules.js'
+export type { Clock, Timer } from './contracts/clock.js'
+export type { ClosedBy, CloseReason, CloseReasonKind } from './contracts/close-reason.js'
+export type {
+  Direction,
+  Peer,
+  PeerHello,
+  PeerService,
+  PongEvent,
+  RoundTrip,
+  ServiceMessage,
+  ServicePeer,
+} from './contracts/peer-service.js'
+export type { Random } from './contracts/random.js'
+export type * from './contracts/sync-messages.js'
+export type {
+  Connection,
+  ConnectionHandlers,
+  Endpoint,
+  Listener,
+  Transport,
+} from './contracts/transport.js'

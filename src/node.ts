@@ -1,0 +1,188 @@
+import {
+  ConnectionManager,
+  type ConnectionEvents,
+  type ConnectionStatus,
+} from './connection-manager.js'
+import type { ConnectionManagerOptions } from './connection/connection-options.js'
+import { checkLimits } from './connection/connection-options.js'
+import type { BlockStore } from './contracts/block-store.js'
+import type { ChainRules } from './contracts/chain-rules.js'
+import type { Peer } from './contracts/peer-service.js'
+import { EventSource } from './events.js'
+import { PeerRegistry } from './peer-registry.js'
+import { checkPingLimits, PingMonitor } from './ping-monitor.js'
+import type { PingLimits } from './rules/ping-schedule.js'
+import {
+  SyncCoordinator,
+  type SyncCoordinatorOptions,
+  type SyncProgress,
+} from './sync-coordinator.js'
+import { blocksOverheadBytes } from './wire/messages.js'
+
+/** What is synced, and where it is stored. */
+export interface ChainOptions extends Omit<
+  SyncCoordinatorOptions,
+  'rules' | 'store' | 'clock' | 'random'
+> {
+  readonly rules: ChainRules
+  readonly store: BlockStore
+}
+
+export interface NodeOptions
+  extends Omit<ConnectionManagerOptions, 'registry'>, Partial<PingLimits> {
+  /** What is known of peers; by default a new, empty one. */
+  readonly registry?: PeerRegistry
+  /** Peers that are kept: dialled, and dialled again after each real end. `IP` or `IP:port`. */
+  readonly peers?: readonly string[]
+  /** Without it there is no sync. */
+  readonly chain?: ChainOptions
+}
+
+export type NodeEvents = Pick<ConnectionEvents, 'peerConnected' | 'peerDisconnected'> & {
+  started: () => void
+  stopped: () => void
+}
+
+export interface NodeStatus extends ConnectionStatus {
+  /** Undefined for a node without a chain. */
+  readonly sync: SyncProgress | undefined
+}
+
+/**
+ * The parts of a node, joined for the common case. `Sync` is SyncCoordinator for a node with a chain,
+ * and undefined for one without.
+ */
+export class Node<Sync extends SyncCoordinator | undefined = SyncCoordinator | undefined>
+  extends EventSource<NodeEvents>
+  implements AsyncDisposable
+{
+  readonly registry: PeerRegistry
+  readonly connections: ConnectionManager
+  readonly pings: PingMonitor
+  readonly sync: Sync
+  #starting: Promise<void> | undefined
+  #stopping: Promise<void> | undefined
+
+  /** Use `createNode`. */
+  constructor(parts: {
+    readonly registry: PeerRegistry
+    readonly connections: ConnectionManager
+    readonly pings: PingMonitor
+    readonly sync: Sync
+  }) {
+    super()
+    this.registry = parts.registry
+    this.connections = parts.connections
+    this.pings = parts.pings
+    this.sync = parts.sync
+    this.connections.on('peerConnected', (event) => {
+      this.tell('peerConnected', event)
+    })
+    this.connections.on('peerDisconnected', (event) => {
+      this.tell('peerDisconnected', event)
+    })
+  }
+
+  /**
+   * Opens the store, listens, and dials the kept peers. Rejects with what failed, and is stopped then.
+   * Idempotent; works again after `stop`.
+   */
+  start(): Promise<void> {
+    this.#starting ??= this.#start().finally(() => {
+      this.#starting = undefined
+    })
+    return this.#starting
+  }
+
+  /** Ends everything in order: see ConnectionManager.stop and SyncCoordinator.stop. Idempotent. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop().finally(() => {
+      this.#stopping = undefined
+    })
+    return this.#stopping
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+  }
+
+  /** The connected peers. */
+  peers(): Peer[] {
+    return this.connections.peers()
+  }
+
+  status(): NodeStatus {
+    return { ...this.connections.status(), sync: this.sync?.progress }
+  }
+
+  async #start(): Promise<void> {
+    await this.#stopping
+    if (this.connections.status().state === 'running') return
+    await this.sync?.start()
+    try {
+      await this.connections.start()
+    } catch (error) {
+      await this.sync?.stop()
+      throw error
+    }
+    this.tell('started')
+  }
+
+  async #stop(): Promise<void> {
+    const wasRunning = this.connections.status().state !== 'stopped'
+    await this.connections.stop()
+    await this.sync?.stop()
+    if (wasRunning) this.tell('stopped')
+  }
+}
+
+/**
+ * Makes a node: a registry, a ConnectionManager, a PingMonitor and, with `chain`, a SyncCoordinator,
+ * joined to one another. It does nothing that a user could not do by hand, and holds no rule. Throws
+ * TypeError or RangeError that names the option when one is wrong or two do not go together, and
+ * HoldfastError INVALID_ADDRESS for a peer that is no address.
+ */
+export function createNode(
+  options: NodeOptions & { readonly chain: ChainOptions },
+): Node<SyncCoordinator>
+export function createNode(options: NodeOptions & { readonly chain?: undefined }): Node<undefined>
+export function createNode(options: NodeOptions): Node
+export function createNode(options: NodeOptions): Node {
+  checkTogether(options)
+  const {
+    peers = [],
+    chain,
+    clock,
+    random,
+    registry = new PeerRegistry(clock ? { clock } : {}),
+  } = options
+  const plugs = { ...(clock && { clock }), ...(random && { random }) }
+  const connections = new ConnectionManager({ ...options, registry })
+  const pings = new PingMonitor({ ...options, ...plugs })
+  const sync = chain && new SyncCoordinator({ ...chain, ...plugs })
+  connections.serve(pings)
+  if (sync !== undefined) connections.serve(sync)
+  for (const peer of peers) connections.keep(peer)
+  return new Node({ registry, connections, pings, sync })
+}
+
+/** Limits of different parts that must fit one another. */
+function checkTogether(options: NodeOptions): void {
+  const limits = checkLimits(options)
+  const pings = checkPingLimits(options)
+  const silentMs = pings.missedPongsMax * pings.pingIntervalMs + pings.pongTimeoutMs
+  if (limits.stableAfterMs <= silentMs) {
+    throw new RangeError(
+      `stableAfterMs (${limits.stableAfterMs}) must be above missedPongsMax × pingIntervalMs + ` +
+        `pongTimeoutMs (${silentMs}): a connection that never answered must not count as stable`,
+    )
+  }
+  const maxBlockBytes = options.chain?.rules.maxBlockBytes
+  if (maxBlockBytes === undefined) return
+  const neededBytes = maxBlockBytes + blocksOverheadBytes(1)
+  if (limits.maxFrameBytes < neededBytes) {
+    throw new RangeError(
+      `maxFrameBytes (${limits.maxFrameBytes}) must be at least the chain's maxBlockBytes and overhead (${neededBytes})`,
+    )
+  }
+}
