@@ -1,0 +1,173 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { ClassicLevel } from 'classic-level'
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import { LevelBlockStore } from '../../src/adapters/level-block-store.js'
+import { HoldfastError } from '../../src/errors.js'
+import { blockStoreSuite } from '../../src/testing/block-store-suite.js'
+import { testChain } from '../../src/testing/test-chain.js'
+
+const cleanups: (() => Promise<void>)[] = []
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
+})
+
+const folder = async (): Promise<string> => mkdtemp(join(tmpdir(), 'holdfast-level-'))
+
+async function temporaryFolder(): Promise<string> {
+  const location = await folder()
+  cleanups.push(() => rm(location, { recursive: true }))
+  return location
+}
+
+async function temporaryDatabase(): Promise<ClassicLevel> {
+  const database = new ClassicLevel(await temporaryFolder())
+  cleanups.push(() => database.close())
+  await database.open()
+  return database
+}
+
+describe('LevelBlockStore in a folder', () => {
+  blockStoreSuite({
+    test,
+    factory: async () => {
+      const location = await folder()
+      return {
+        store: new LevelBlockStore({ location }),
+        reopen: () => new LevelBlockStore({ location }),
+        cleanup: () => rm(location, { recursive: true }),
+      }
+    },
+  })
+
+  test('a location that another store has open is refused with the cause, and is free later', async () => {
+    const location = await temporaryFolder()
+    const one = new LevelBlockStore({ location })
+    const two = new LevelBlockStore({ location })
+    await one.open()
+    const error: unknown = await two.open().catch((reason: unknown) => reason)
+    expect(HoldfastError.is(error, 'STORE_CLOSED') && error.message).toMatch(/has it open/)
+    expect(error).toHaveProperty('cause.cause.code', 'LEVEL_LOCKED')
+    await expect(two.tip()).rejects.toHaveProperty('code', 'STORE_CLOSED')
+    await one.close()
+    await two.open()
+    expect(await two.tip()).toBeNull()
+    await two.close()
+  })
+
+  test('a location that cannot be opened rejects with the cause', async () => {
+    const store = new LevelBlockStore({ location: '/dev/null/nowhere' })
+    await expect(store.open()).rejects.toHaveProperty('cause')
+    await store.close()
+  })
+
+  test('a location that is no text is a TypeError', () => {
+    expect(() => new LevelBlockStore({} as { location: string })).toThrow(TypeError)
+  })
+})
+
+describe('LevelBlockStore in a sublevel of a database of the user’s', () => {
+  blockStoreSuite({
+    test,
+    factory: async () => {
+      const location = await folder()
+      // Encodings of the user's, which are none of the store's business.
+      const database = new ClassicLevel<string, object>(location, { valueEncoding: 'json' })
+      await database.put('a key of the user', { untouched: true })
+      const chain = database.sublevel('chain')
+      return {
+        store: new LevelBlockStore({ database: chain }),
+        reopen: () => new LevelBlockStore({ database: chain }),
+        cleanup: async () => {
+          expect(await database.get('a key of the user')).toEqual({ untouched: true })
+          await database.close()
+          await rm(location, { recursive: true })
+        },
+      }
+    },
+  })
+})
+
+describe('LevelBlockStore in a database without snapshots', () => {
+  blockStoreSuite({
+    test,
+    factory: async () => {
+      const location = await folder()
+      const database = new ClassicLevel(location)
+      database.supports.implicitSnapshots = false
+      return {
+        store: new LevelBlockStore({ database }),
+        reopen: () => new LevelBlockStore({ database }),
+        cleanup: async () => {
+          await database.close()
+          await rm(location, { recursive: true })
+        },
+      }
+    },
+  })
+})
+
+describe('LevelBlockStore and the database that it was given', () => {
+  const chain = testChain({ length: 6 })
+
+  test('leaves it open when it was open', async () => {
+    const database = await temporaryDatabase()
+    const store = new LevelBlockStore({ database })
+    await store.open()
+    await store.close()
+    expect(database.status).toBe('open')
+    await expect(store.tip()).rejects.toHaveProperty('code', 'STORE_CLOSED')
+  })
+
+  test('closes it when it was closed and had to be opened', async () => {
+    const database = await temporaryDatabase()
+    await database.close()
+    const store = new LevelBlockStore({ database })
+    await store.open()
+    expect(database.status).toBe('open')
+    await store.close()
+    expect(database.status).toBe('closed')
+  })
+
+  test('waits for it when it is just being opened', async () => {
+    const database = new ClassicLevel(await temporaryFolder())
+    cleanups.push(() => database.close())
+    const store = new LevelBlockStore({ database })
+    await store.open()
+    await store.close()
+    expect(database.status).toBe('open')
+  })
+
+  for (const sync of [undefined, true, false]) {
+    test(`makes one batch per write, with sync ${sync ?? 'as default'}`, async () => {
+      const database = await temporaryDatabase()
+      const store = new LevelBlockStore({ database, ...(sync === undefined ? {} : { sync }) })
+      await store.open()
+      const batch = vi.spyOn(database, 'batch')
+      await store.append(chain.blocks, { expectTip: null })
+      const branch = chain.fork(2, 1, 2)
+      await store.replace(branch.at(2), [branch.at(3)], { expectTip: chain.tip })
+      await store.append([], { expectTip: branch.tip })
+      const calls = batch.mock.calls as unknown as [operations: object[], options: object][]
+      // A block and its name each, and the record of the ends.
+      expect(calls.map(([{ length }, options]) => [length, options])).toMatchObject([
+        [1 + 2 * 6, { sync: sync ?? true }],
+        [1 + 2 * 3, { sync: sync ?? true }],
+      ])
+      await store.close()
+    })
+  }
+
+  test('hands on what the disk rejects with, and stays usable', async () => {
+    const database = await temporaryDatabase()
+    const store = new LevelBlockStore({ database })
+    await store.open()
+    const batch = vi.spyOn(database, 'batch')
+    batch.mockImplementationOnce(() => Promise.reject(new Error('disk full')) as never)
+    await expect(store.append(chain.blocks, { expectTip: null })).rejects.toThrow('disk full')
+    expect(await store.tip()).toBeNull()
+    expect(await store.append(chain.blocks, { expectTip: null })).toEqual(chain.tip)
+    await store.close()
+  })
+})
