@@ -1,20 +1,15 @@
 import { testChain, testChainRules } from 'holdfast/testing'
-import type { Block, ChainRules } from 'holdfast'
+import type { DemoChain } from './demo-chain.js'
 
-/** Blocks are small when little happens and large in bursts: the last of these is hit once in a while. */
+/** Payload bytes of the blocks, in no particular order: mostly small, now and then a large one. */
 const blockBytes = [250, 300, 400, 500, 600, 800, 1_000, 1_500, 2_500, 4_000]
 
-export interface GeneratedChain {
-  readonly blocks: readonly Block[]
-  readonly rules: ChainRules
-}
-
 /**
- * `count` blocks of about 1.2 KiB, the same on every machine for the same seed. An empty store gets all of
- * them from peers, the genesis block too: only its hash is known.
+ * `length` blocks of 1.2 KB on average, the same on every machine for the same seed. Only the hash of
+ * the genesis block is known beforehand: an empty store gets that block from peers, too.
  */
-export function generatedChain(count: number, seed = 1): GeneratedChain {
-  const chain = testChain({ length: count, seed, blockBytes: sizeOf })
+export function generatedChain(length: number, seed = 1): DemoChain {
+  const chain = testChain({ length, seed, blockBytes: sizeOf })
   const rules = testChainRules(chain, {
     chainId: 'generated-demo-chain',
     genesis: { kind: 'hash', ref: chain.base },
