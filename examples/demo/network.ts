@@ -7,6 +7,8 @@ import type { Report } from './report.js'
 /** How the demo's nodes reach each other: each has an IP of its own, and a port that the system chooses. */
 export interface DemoNetwork {
   readonly name: 'tcp' | 'memory'
+  /** What the name means, for people. */
+  readonly means: string
   transport(host: string): Transport
 }
 
@@ -34,13 +36,18 @@ export async function chooseNetwork(
 
 const tcpNetwork = (): DemoNetwork => ({
   name: 'tcp',
+  means: 'TCP',
   transport: (host) => tcpTransport({ host, port: 0 }),
 })
 
 /** With the delay of a network in one building. */
 function inMemoryNetwork(): DemoNetwork {
   const network = memoryNetwork({ latencyMs: [0.2, 1] })
-  return { name: 'memory', transport: (host) => network.transport({ host, port: 0 }) }
+  return {
+    name: 'memory',
+    means: 'pipes in memory',
+    transport: (host) => network.transport({ host, port: 0 }),
+  }
 }
 
 /** Linux and Windows answer on all of 127.0.0.0/8, macOS on 127.0.0.1 only. */

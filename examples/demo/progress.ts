@@ -1,6 +1,6 @@
 import { Presets, SingleBar } from 'cli-progress'
 import type { SyncProgress } from 'holdfast'
-import { count, duration, plural } from './report.js'
+import { count, plural } from './report.js'
 
 export interface ProgressView {
   update(progress: SyncProgress): void
@@ -68,6 +68,6 @@ function textOf(progress: SyncProgress): string {
     `${count(blocksPerSecond)} blocks/s`,
     `${(bytesPerSecond / 1e6).toFixed(1)} MB/s`,
     plural(peers.connected, 'peer'),
-    `ETA ${etaMs === undefined ? 'unknown' : duration(etaMs)}`,
+    `ETA ${etaMs === undefined ? 'unknown' : `${(etaMs / 1_000).toFixed(1)} s`}`,
   ].join(', ')
 }

@@ -73,7 +73,7 @@ export async function showPeers(swarm: Swarm, report: Report, signal: AbortSigna
   )
   for (const member of swarm.members) {
     const peers = member.node.connections.peers()
-    report.title(`  ${addressOf(member)}`)
+    report.title(`  ${addressOf(member)} is connected to`)
     report.columns([
       ['peer', 'direction', 'listens on', 'round trip'],
       ...peers.map(({ ip, direction, listeningPort, roundTrip }) => [

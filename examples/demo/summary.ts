@@ -1,3 +1,4 @@
+import { describeReason } from 'holdfast'
 import type { PairCount } from './counting-transport.js'
 import type { CatchUpFacts } from './catch-up.js'
 import type { RaceFacts } from './race.js'
@@ -6,11 +7,12 @@ import { count, duration, megabytes, plural } from './report.js'
 import type { Report } from './report.js'
 import type { ConnectionEvent, Swarm } from './swarm.js'
 
-/** What the demo found, as `--json` prints it. Times are milliseconds. */
+/** What the demo found, as `--json` prints it. */
 export interface Facts {
   readonly ok: boolean
   readonly transport: 'tcp' | 'memory'
   readonly nodes: number
+  readonly chainId: string
   /** How many open sockets each pair of nodes has in the end; null when they differ. */
   readonly connectionsPerPair: number | null
   readonly pairs: readonly PairCount[]
@@ -30,6 +32,7 @@ export interface Facts {
 export interface Story {
   readonly transport: 'tcp' | 'memory'
   readonly nodes: number
+  readonly chainId: string
   readonly swarm: Swarm
   readonly raced: RaceFacts
   readonly redialled: RedialFacts
@@ -64,17 +67,18 @@ export function summarize(story: Story, report: Report): Facts {
     ok: report.broken.length === 0,
     transport: story.transport,
     nodes: story.nodes,
+    chainId: story.chainId,
     connectionsPerPair,
     pairs,
-    race: raced,
+    race: { ...raced, settledAfterMs: Math.round(raced.settledAfterMs) },
     duplicatesRefused: raced.duplicatesRefused,
-    redialMs: redialled.connectedAgainAfterMs,
+    redialMs: Math.round(redialled.connectedAgainAfterMs),
     closesWithoutFault: closes.length,
     blocksSynced: synced.blocksSynced,
     bytesSynced: synced.bytesSynced,
     hashesEqual: synced.hashesEqual,
-    syncMs: synced.syncMs,
-    elapsedMs: performance.now() - story.startedMs,
+    syncMs: Math.round(synced.syncMs),
+    elapsedMs: Math.round(performance.now() - story.startedMs),
     broken: report.broken.map(({ what, found }) => `${what}; ${found}`),
   }
   report.columns([
@@ -100,4 +104,4 @@ export function summarize(story: Story, report: Report): Facts {
 }
 
 const describeClose = ({ ip, peerIp, reason }: ConnectionEvent): string =>
-  `${ip} lost ${peerIp} (${reason?.kind ?? 'unknown'})`
+  `${ip} lost ${peerIp} (${reason === undefined ? 'no reason' : describeReason(reason)})`

@@ -50,7 +50,7 @@ describe('the arguments of the demo', () => {
   test.each([[['--nodse', '4']], [['stray']], [['--json=yes']], [['--count']]])(
     '%j, which is no option, is refused',
     (args) => {
-      expect(parseArguments(args)).toMatchObject({ kind: 'wrong', message: expect.any(String) })
+      expect(parseArguments(args)).toHaveProperty('kind', 'wrong')
     },
   )
 })
