@@ -26,6 +26,8 @@ export type {
 } from './sync-coordinator.js'
 
 export { MemoryBlockStore } from './adapters/memory-block-store.js'
+/** The rules of the BlockStore contract that need no disk, for a store of one's own. */
+export * as blockStoreChecks from './adapters/block-store-checks.js'
 
 export { HoldfastError } from './errors.js'
 export type { HoldfastErrorCode, HoldfastErrorDetails } from './errors.js'

@@ -45,8 +45,12 @@ export function requireTip(actual: BlockRef | null, expected: BlockRef | null): 
   )
 }
 
-/** UNKNOWN_ANCESTOR unless `heldHash`, what the store has at that height, is the ancestor's. */
+/**
+ * UNKNOWN_ANCESTOR unless `heldHash`, what the store has at that height, is the ancestor's. RangeError for
+ * a height that no block can have.
+ */
 export function requireAncestor(ancestor: BlockRef, heldHash: string | undefined): void {
+  requireHeight(ancestor.height, 'ancestor.height')
   if (heldHash === ancestor.hash) return
   const held = heldHash === undefined ? 'nothing' : heldHash
   throw new HoldfastError(
