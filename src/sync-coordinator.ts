@@ -7,6 +7,7 @@ import { systemClock, systemRandom } from './defaults.js'
 import { HoldfastError } from './errors.js'
 import { EventSource } from './events.js'
 import { patientClock } from './patient-clock.js'
+import { progressCertificate } from './rules/sync/certificate.js'
 import type { Reading, SubmitResult, SyncEffect, SyncInput } from './rules/sync/inputs.js'
 import type { SyncNotice, SyncPhase } from './rules/sync/notices.js'
 import { createSyncState, type SyncState } from './rules/sync/state.js'
@@ -216,9 +217,16 @@ export class SyncCoordinator extends EventSource<SyncEvents> implements PeerServ
   #enter(input: SyncInput): void {
     this.#turns.run(() => {
       for (const effect of step(this.#state, this.#clock.now(), input)) this.#carryOut(effect)
+      if (debug.enabled) this.#watch(input)
       this.#arm()
       this.#waiters.settle()
     })
+  }
+
+  /** A plan that nothing would ever wake is a bug of ours; the heartbeat mends it, the log shows it. */
+  #watch(input: SyncInput): void {
+    const certificate = progressCertificate(this.#state)
+    debug('%s: %s', input.kind, certificate.holds ? certificate.by : `STUCK, ${certificate.why}`)
   }
 
   #carryOut(effect: SyncEffect): void {

@@ -24,6 +24,7 @@ import { grantCost, windowUse } from './window.js'
 export function assign(turn: Turn): void {
   const { state, now } = turn
   if (!state.isTipKnown || isWaitingForOurselves(state, now)) return
+  trimPlan(state)
   const free = freePeers(turn)
   if (free.size > 0) {
     let used = windowUse(state)
@@ -32,6 +33,14 @@ export function assign(turn: Turn): void {
     if (free.size > 0) hedge(turn, free, used)
   }
   askLeastBad(turn)
+}
+
+/** What nobody works on at the end of the plan is planned anew, by what peers claim now. */
+function trimPlan(state: SyncState): void {
+  for (let span = state.spans.at(-1); span !== undefined; span = state.spans.at(-1)) {
+    if (span.held.length > 0 || openRequestsFor(state, { kind: 'span', span }).length > 0) return
+    state.spans.pop()
+  }
 }
 
 /** While our own checks fail, more blocks are of no use. */

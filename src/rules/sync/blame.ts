@@ -10,6 +10,8 @@ import { tell, type HeldBlock, type SyncPeer, type Trouble, type Turn } from './
  */
 export function fault(turn: Turn, peer: SyncPeer, what: string): void {
   setAside(turn.state, peer.key, turn.now)
+  // Whatever else it claims is not believed until it brings a block again.
+  peer.unhonoured = Infinity
   tell(turn, { kind: 'peerFaulted', peer: peer.key, what })
   for (const request of requestsOf(turn.state, peer.connection)) cancel(turn, request)
 }

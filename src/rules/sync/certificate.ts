@@ -33,10 +33,9 @@ export function progressCertificate(state: SyncState): ProgressCertificate {
   const idle = worth.find((peer) => isReady(state, peer))
   if (idle !== undefined) return { holds: false, why: `${idle.key} could be asked and is not` }
   if (worth.every((peer) => !isUsable(state, peer))) return { holds: true, by: 'nothing-better' }
-  const isTimed = ['cooldown', 'retry', 'deadline'].includes(state.wakeCause)
-  return isTimed
+  return state.nextMoveAtMs > state.nowMs && Number.isFinite(state.nextMoveAtMs)
     ? { holds: true, by: 'timer' }
-    : { holds: false, why: `only a ${state.wakeCause} is left to wake the plan` }
+    : { holds: false, why: 'no wait is going to end' }
 }
 
 const isUsable = (state: SyncState, peer: SyncPeer): boolean =>

@@ -93,8 +93,14 @@ export function isBetter(state: SyncState, theirs: ChainTip): boolean {
 /** Whether a peer claims a chain of ours that is better than what we have, and can be asked at all. */
 export const isEligible = (state: SyncState, peer: SyncPeer): boolean => {
   const tip = peer.claim?.tip
-  return peer.chain === 'ours' && tip !== undefined && tip !== null && isBetter(state, tip)
+  if (peer.chain !== 'ours' || tip === undefined || tip === null) return false
+  // It said that it has nothing above what we have.
+  if (peer.ceiling <= heightOf(state)) return false
+  return isBetter(state, tip)
 }
+
+const heightOf = (state: SyncState): number =>
+  state.tip?.height ?? startOf(state.config.genesis).from - 1
 
 /** The highest height that the peer may be asked for; -1 for none. */
 export const topOf = (peer: SyncPeer): number =>

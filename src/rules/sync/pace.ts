@@ -75,13 +75,13 @@ export function learnFromReply(
 }
 
 /**
- * A request missed a deadline. When most of those that could be asked have, the trouble is on our side
+ * A request missed a deadline. When most of our peers have, the trouble is on our side
  * or the deadlines are too short: they grow, until blocks come again.
  */
-export function learnFromMiss(state: SyncState, peer: SyncPeer, usablePeers: number): void {
+export function learnFromMiss(state: SyncState, peer: SyncPeer, answeredPeers: number): void {
   peer.spanCapBytes = Math.max(state.config.limits.spanMinBytes, peer.spanCapBytes / 2)
   state.missed.add(peer.key)
-  if (state.missed.size * 2 <= usablePeers) return
+  if (state.missed.size * 2 <= answeredPeers) return
   state.missed.clear()
   state.patience = Math.min(state.config.limits.maxPatience, state.patience * 2)
 }

@@ -1,5 +1,4 @@
 import type { BlockRef } from '../../contracts/block-store.js'
-import { isEligible } from './claims.js'
 import { deadlineOf, learnFromMiss } from './pace.js'
 import { coolDown } from './standing.js'
 import {
@@ -134,7 +133,7 @@ export function expireRequests(turn: Turn): void {
       if (request.progressAtMs + state.config.limits.cancelledMaxMs <= now) forget(state, request)
     } else if (isOpen(request) && deadlineOf(state, request, peer) <= now) {
       cancel(turn, request)
-      learnFromMiss(state, peer, eligibleCount(state))
+      learnFromMiss(state, peer, answeredCount(state))
       fail(turn, peer)
     }
   }
@@ -152,8 +151,9 @@ export function disappoint(turn: Turn, peer: SyncPeer): void {
   if (peer.unhonoured > freeAttempts) coolDown(turn.state, peer.key, turn.now)
 }
 
-function eligibleCount(state: SyncState): number {
+/** Those that said what they have: also those that have nothing for us show that we can be reached. */
+function answeredCount(state: SyncState): number {
   let count = 0
-  for (const peer of state.peers.values()) if (isEligible(state, peer)) count += 1
+  for (const { chain } of state.peers.values()) if (chain === 'ours') count += 1
   return count
 }

@@ -2,7 +2,7 @@ import type { Block } from '../../contracts/block-store.js'
 import { leaveBranch } from './blame.js'
 import { learnBlockBytes } from './pace.js'
 import { cancel, openRequestsFor } from './requests.js'
-import { recover } from './standing.js'
+import { isSetAside, recover } from './standing.js'
 import {
   frontOf,
   isComplete,
@@ -75,6 +75,7 @@ export function mergeIntoSpan(
 
 /** The peer brought a block that we could use. */
 export function honour(state: SyncState, peer: SyncPeer): void {
+  if (isSetAside(state, peer.key, state.nowMs)) return
   peer.unhonoured = 0
   peer.busyInARow = 0
   recover(state, peer.key)

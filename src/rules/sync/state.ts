@@ -165,9 +165,6 @@ export interface Rejection extends BlockRef {
   readonly reason: string
 }
 
-/** Why the next wake was set; `heartbeat` and `status` are not progress. */
-export type WakeCause = 'deadline' | 'retry' | 'cooldown' | 'announce' | 'status' | 'heartbeat'
-
 export interface SyncState {
   readonly config: SyncConfig
   /** The time of the last step. */
@@ -204,8 +201,10 @@ export interface SyncState {
   announcedHash: string | undefined
   announcedAtMs: number
   phase: SyncPhase
+  /** When to look again, whatever happens. */
   wakeAtMs: number
-  wakeCause: WakeCause
+  /** When the next wait ends that holds the plan up: a deadline, a cooldown, a retry. */
+  nextMoveAtMs: number
   readonly meter: Meter
 }
 
@@ -250,7 +249,7 @@ export function createSyncState(config: SyncConfig): SyncState {
     announcedAtMs: -Infinity,
     phase: { kind: 'stopped' },
     wakeAtMs: Infinity,
-    wakeCause: 'heartbeat',
+    nextMoveAtMs: Infinity,
     meter: createMeter(),
   }
 }

@@ -1,3 +1,4 @@
+import { topOf } from './claims.js'
 import { speedOf } from './meter.js'
 import type { SyncPhase } from './notices.js'
 import { peersAhead, phaseOf } from './phase.js'
@@ -29,7 +30,7 @@ export interface SyncProgress {
 export function progressOf(state: SyncState, now: number): SyncProgress {
   const height = state.tip?.height ?? null
   const ahead = peersAhead(state)
-  const heights = ahead.map(({ claim }) => claim?.tip?.height ?? 0)
+  const heights = ahead.map(topOf)
   const target = heights.length === 0 ? height : Math.max(...heights, height ?? 0)
   const speed = speedOf(state.meter, now)
   const left = target === null ? 0 : target - (height ?? -1)

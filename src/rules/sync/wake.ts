@@ -3,7 +3,7 @@ import { hedgeable } from './assign.js'
 import { deepForkRestUntilMs, isEligible } from './claims.js'
 import { deadlineOf, hedgeAtMs } from './pace.js'
 import { restUntilMs, standingOf } from './standing.js'
-import { isOpen, type SyncState, type Turn, type WakeCause } from './state.js'
+import { isOpen, type SyncState, type Turn } from './state.js'
 
 /** A timer that is later than this says that the process was frozen or busy. */
 const latenessMs = 1_000
@@ -11,23 +11,23 @@ const latenessMs = 1_000
 /** Decides when to look again if nothing happens: at the next deadline, and at every heartbeat. */
 export function setWake(turn: Turn): void {
   const { state, now } = turn
+  state.wakeAtMs = Infinity
+  state.nextMoveAtMs = Infinity
+  if (!state.isRunning) return
   state.wakeAtMs = now + state.config.limits.heartbeatMs
-  state.wakeCause = 'heartbeat'
-  if (!state.isRunning) {
-    state.wakeAtMs = Infinity
-    return
-  }
   const consider = (atMs: number, cause: WakeCause): void => {
     // What is past has been looked at in this step, and waits for something else.
-    if (atMs <= now || atMs > state.wakeAtMs) return
-    if (atMs === state.wakeAtMs && state.wakeCause !== 'heartbeat') return
-    state.wakeAtMs = atMs
-    state.wakeCause = cause
+    if (atMs <= now) return
+    state.wakeAtMs = Math.min(state.wakeAtMs, atMs)
+    if (cause === 'move') state.nextMoveAtMs = Math.min(state.nextMoveAtMs, atMs)
   }
   considerRequests(state, consider)
   considerOurselves(state, consider)
   considerPeers(state, consider)
 }
+
+/** A move ends a wait and lets the plan go on; a chore is done on the way. */
+type WakeCause = 'move' | 'chore'
 
 type Consider = (atMs: number, cause: WakeCause) => void
 
@@ -36,47 +36,46 @@ function considerRequests(state: SyncState, consider: Consider): void {
   for (const request of state.requests.values()) {
     const peer = state.peers.get(request.connection)
     if (peer === undefined) continue
-    if (isOpen(request)) consider(deadlineOf(state, request, peer), 'deadline')
+    if (isOpen(request)) consider(deadlineOf(state, request, peer), 'move')
     else if (request.stage === 'cancelled') {
-      consider(request.progressAtMs + limits.cancelledMaxMs, 'deadline')
+      consider(request.progressAtMs + limits.cancelledMaxMs, 'chore')
     }
   }
   for (const [, request] of hedgeable(state)) {
     const peer = state.peers.get(request.connection)
-    if (peer !== undefined) consider(hedgeAtMs(state, request, peer), 'deadline')
+    if (peer !== undefined) consider(hedgeAtMs(state, request, peer), 'move')
   }
 }
 
 function considerOurselves(state: SyncState, consider: Consider): void {
   const { limits } = state.config
-  if (state.trouble !== undefined) consider(state.trouble.retryAtMs, 'retry')
+  if (state.trouble !== undefined) consider(state.trouble.retryAtMs, 'move')
   if (state.job !== undefined) {
-    consider(state.job.sinceMs + limits.slowMs, 'deadline')
+    consider(state.job.sinceMs + limits.slowMs, 'chore')
     if (state.job.kind === 'validate') {
-      consider(state.job.sinceMs + limits.validationMaxMs, 'deadline')
+      consider(state.job.sinceMs + limits.validationMaxMs, 'move')
     }
   }
-  if (state.fork !== undefined)
-    consider(state.fork.progressAtMs + limits.forkProgressMs, 'deadline')
+  if (state.fork !== undefined) consider(state.fork.progressAtMs + limits.forkProgressMs, 'move')
   if (state.behindSinceMs !== undefined) {
-    consider(Math.max(state.tipMovedAtMs, state.behindSinceMs) + limits.noProgressMs, 'status')
+    consider(Math.max(state.tipMovedAtMs, state.behindSinceMs) + limits.noProgressMs, 'chore')
   }
-  consider(state.statusDueAtMs, 'status')
-  if (unannounced(state) !== undefined) consider(announceDueAtMs(state), 'announce')
+  consider(state.statusDueAtMs, 'chore')
+  if (unannounced(state) !== undefined) consider(announceDueAtMs(state), 'chore')
 }
 
 function considerPeers(state: SyncState, consider: Consider): void {
   const { limits } = state.config
   for (const peer of state.peers.values()) {
-    if (peer.chain === 'unknown') consider(peer.connectedAtMs + limits.probeMs, 'status')
+    if (peer.chain === 'unknown') consider(peer.connectedAtMs + limits.probeMs, 'chore')
     if (!isEligible(state, peer)) continue
     const { cooldownUntilMs, setAsideUntilMs } = standingOf(state, peer.key)
-    consider(cooldownUntilMs, 'cooldown')
-    consider(setAsideUntilMs, 'cooldown')
-    consider(restUntilMs(state, peer.key), 'cooldown')
-    consider(peer.busyUntilMs, 'cooldown')
+    consider(cooldownUntilMs, 'move')
+    consider(setAsideUntilMs, 'move')
+    consider(restUntilMs(state, peer.key), 'move')
+    consider(peer.busyUntilMs, 'move')
     if (peer.branch.kind === 'tooDeep') {
-      consider(deepForkRestUntilMs(state, peer, peer.branch), 'cooldown')
+      consider(deepForkRestUntilMs(state, peer, peer.branch), 'move')
     }
   }
 }
