@@ -20,10 +20,13 @@ export interface PeerAddress {
 /** Addresses longer than this are refused unread: the longest IPv6 literal with zone, brackets and port. */
 const maxAddressLength = 100
 
+/** Names of network interfaces, and their numbers. */
+const zonePattern = /^[\w.~@+-]+$/
+
 /**
  * Reads `1.2.3.4`, `1.2.3.4:24100`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:24100` and
  * `::ffff:1.2.3.4`, each with an optional IPv6 zone. Throws HoldfastError INVALID_ADDRESS for all else:
- * host names, octal or short IPv4, ports outside 1 to 65,535.
+ * host names, octal or short IPv4, ports outside 1 to 65,535 or with leading zeros.
  */
 export function parsePeerAddress(text: string): PeerAddress {
   const address = tryParsePeerAddress(text)
@@ -48,14 +51,14 @@ export function tryParsePeerIp(text: unknown): PeerIp | undefined {
 
 export function tryParsePeerAddress(text: unknown): PeerAddress | undefined {
   if (typeof text !== 'string' || text.length > maxAddressLength) return undefined
-  const bracketed = /^\[([^\]]+)\](?::(\d{1,5}))?$/.exec(text)
+  const bracketed = /^\[([^\]]+)\](?::([1-9]\d{0,4}))?$/.exec(text)
   if (bracketed !== null) {
     const [, host = '', port] = bracketed
     return host.includes(':') ? withPort(parseHost(host), port) : undefined
   }
   const bare = parseHost(text)
   if (bare !== undefined) return { ...bare, port: undefined }
-  const ipv4 = /^([\d.]+):(\d{1,5})$/.exec(text)
+  const ipv4 = /^([\d.]+):([1-9]\d{0,4})$/.exec(text)
   return ipv4 === null ? undefined : withPort(parseHost(ipv4[1] ?? ''), ipv4[2])
 }
 
@@ -106,7 +109,7 @@ function withPort(
   if (parsed === undefined) return undefined
   if (port === undefined) return { ...parsed, port: undefined }
   const number = Number(port)
-  return number >= 1 && number <= 65_535 ? { ...parsed, port: number } : undefined
+  return number <= 65_535 ? { ...parsed, port: number } : undefined
 }
 
 function parseHost(text: string): Pick<PeerAddress, 'ip' | 'host'> | undefined {
@@ -117,12 +120,29 @@ function parseHost(text: string): Pick<PeerAddress, 'ip' | 'host'> | undefined {
     return { ip, host: ip }
   }
   const [literal = '', zone, ...rest] = text.split('%')
-  if (zone === '' || rest.length > 0 || !ipaddr.IPv6.isValid(literal)) return undefined
-  const address = ipaddr.IPv6.parse(literal)
-  const ip = (
-    address.isIPv4MappedAddress() ? address.toIPv4Address().toString() : address.toRFC5952String()
-  ) as PeerIp
+  if (rest.length > 0 || (zone !== undefined && !zonePattern.test(zone))) return undefined
+  const groups = withoutDottedTail(literal)
+  if (groups === undefined || !ipaddr.IPv6.isValid(groups)) return undefined
+  const address = ipaddr.IPv6.parse(groups)
+  if (address.isIPv4MappedAddress()) {
+    const ip = address.toIPv4Address().toString() as PeerIp
+    return { ip, host: ip }
+  }
+  const ip = address.toRFC5952String() as PeerIp
   return { ip, host: zone === undefined ? ip : `${ip}%${zone}` }
+}
+
+/**
+ * An IPv6 literal whose dotted end, if it has one, is written as two groups: ipaddr.js would read octal
+ * and hexadecimal numbers there, and would take `::1.2.3.4` for the mapped form of 1.2.3.4.
+ */
+function withoutDottedTail(literal: string): string | undefined {
+  if (!literal.includes('.')) return literal
+  const start = literal.lastIndexOf(':') + 1
+  const tail = literal.slice(start)
+  if (!ipaddr.IPv4.isValidFourPartDecimal(tail)) return undefined
+  const [a = 0, b = 0, c = 0, d = 0] = ipaddr.IPv4.parse(tail).octets
+  return `${literal.slice(0, start)}${(a * 256 + b).toString(16)}:${(c * 256 + d).toString(16)}`
 }
 
 function bytesOf(ip: PeerIp): number[] {

@@ -1,5 +1,27 @@
-import { decode, encode } from 'cborg'
-import { fromHex, toHex, utf8, WireError } from './binary.js'
+import { decode, encode, Tokenizer, Type, type Token } from 'cborg'
+import { fromHex, fromUtf8, toHex, utf8, WireError } from './binary.js'
+
+const decodeOptions = {
+  useMaps: true,
+  strict: true,
+  rejectDuplicateMapKeys: true,
+  allowIndefinite: false,
+  allowUndefined: false,
+  allowNaN: false,
+  allowInfinity: false,
+  retainStringBytes: true,
+}
+
+/** Text is exactly its bytes: cborg alone lets ill-formed UTF-8 pass and drops a byte order mark. */
+class ExactTextTokenizer extends Tokenizer {
+  override next(): Token {
+    const token = super.next()
+    if (token.type === Type.string && token.byteValue !== undefined) {
+      token.value = fromUtf8(token.byteValue)
+    }
+    return token
+  }
+}
 
 /**
  * The bodies of control messages: one CBOR map (RFC 8949) with text keys. Keys that a reader does not
@@ -16,15 +38,8 @@ export class CborFields {
   constructor(body: Uint8Array) {
     let value: unknown
     try {
-      value = decode(body, {
-        useMaps: true,
-        strict: true,
-        rejectDuplicateMapKeys: true,
-        allowIndefinite: false,
-        allowUndefined: false,
-        allowNaN: false,
-        allowInfinity: false,
-      })
+      const tokenizer = new ExactTextTokenizer(body, decodeOptions)
+      value = decode(body, { ...decodeOptions, tokenizer })
     } catch (error) {
       throw new WireError(
         `body is not CBOR: ${error instanceof Error ? error.message : 'unreadable'}`,
