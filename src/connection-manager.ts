@@ -12,6 +12,7 @@ import type { Connection, Endpoint, Listener, Transport } from './contracts/tran
 import { systemClock, systemRandom } from './defaults.js'
 import { HoldfastError } from './errors.js'
 import { EventSource } from './events.js'
+import { Lifecycle } from './lifecycle.js'
 import { patientClock } from './patient-clock.js'
 import { ensureEntry, entriesOf, peerKey, type PeerRegistry } from './peer-registry.js'
 import { formatEndpoint, parsePeerAddress } from './rules/peer-ip.js'
@@ -82,8 +83,7 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
   readonly #handlers: AppHandlers
   readonly #services: PeerService[] = []
   #state: RunState = 'stopped'
-  #starting: Promise<void> | undefined
-  #stopping: Promise<void> | undefined
+  readonly #lifecycle = new Lifecycle()
   #listener: Listener | undefined
   #onAllReleased: (() => void) | undefined
 
@@ -128,11 +128,7 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
    * is stopped then. Idempotent; works again after `stop`.
    */
   start(): Promise<void> {
-    if (this.#state === 'running') return Promise.resolve()
-    this.#starting ??= this.#start().finally(() => {
-      this.#starting = undefined
-    })
-    return this.#starting
+    return this.#lifecycle.run(() => this.#start())
   }
 
   /**
@@ -140,10 +136,7 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
    * socket, timer and waiter. Idempotent, at any moment.
    */
   stop(): Promise<void> {
-    this.#stopping ??= this.#stop().finally(() => {
-      this.#stopping = undefined
-    })
-    return this.#stopping
+    return this.#lifecycle.run(() => this.#stop())
   }
 
   /** Where it listens. */
@@ -287,10 +280,10 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
   }
 
   async #start(): Promise<void> {
-    await this.#stopping
+    if (this.#state === 'running') return
     this.#state = 'starting'
     try {
-      if (this.#isListening) await this.#listen()
+      if (this.#isListening) this.#listener = await this.#listen()
     } catch (error) {
       this.#state = 'stopped'
       throw error
@@ -302,17 +295,11 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
     if (this.#isListening) this.#report('listening', { endpoints: this.endpoints })
   }
 
-  async #listen(): Promise<void> {
-    const listener = await this.#transport.listen?.((connection) => {
+  async #listen(): Promise<Listener | undefined> {
+    return this.#transport.listen?.((connection) => {
       if (this.#isAccepting()) this.#links.accept(connection)
       else connection.destroy()
     })
-    if (this.#isAccepting()) {
-      this.#listener = listener
-      return
-    }
-    await listener?.close()
-    throw new HoldfastError('NOT_RUNNING', 'the node was stopped while it started')
   }
 
   async #stop(): Promise<void> {
@@ -325,7 +312,6 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
       this.#links.waiters.rejectAll(new HoldfastError('NOT_RUNNING', 'the node stopped'))
       this.#links.stop()
     })
-    await this.#starting?.catch(ignore)
     await listener?.close()
     if (this.#links.openCount > 0) {
       await new Promise<void>((resolve) => {
@@ -395,8 +381,4 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
       this.tell(name, ...parameters)
     })
   }
-}
-
-function ignore(): void {
-  return
 }

@@ -9,6 +9,7 @@ import type { BlockStore } from './contracts/block-store.js'
 import type { ChainRules } from './contracts/chain-rules.js'
 import type { Peer } from './contracts/peer-service.js'
 import { EventSource } from './events.js'
+import { Lifecycle } from './lifecycle.js'
 import { PeerRegistry } from './peer-registry.js'
 import { checkPingLimits, PingMonitor } from './ping-monitor.js'
 import type { PingLimits } from './rules/ping-schedule.js'
@@ -60,8 +61,7 @@ export class Node<Sync extends SyncCoordinator | undefined = SyncCoordinator | u
   readonly connections: ConnectionManager
   readonly pings: PingMonitor
   readonly sync: Sync
-  #starting: Promise<void> | undefined
-  #stopping: Promise<void> | undefined
+  readonly #lifecycle = new Lifecycle()
 
   /** Use `createNode`. */
   constructor(parts: {
@@ -88,18 +88,12 @@ export class Node<Sync extends SyncCoordinator | undefined = SyncCoordinator | u
    * Idempotent; works again after `stop`.
    */
   start(): Promise<void> {
-    this.#starting ??= this.#start().finally(() => {
-      this.#starting = undefined
-    })
-    return this.#starting
+    return this.#lifecycle.run(() => this.#start())
   }
 
   /** Ends everything in order: see ConnectionManager.stop and SyncCoordinator.stop. Idempotent. */
   stop(): Promise<void> {
-    this.#stopping ??= this.#stop().finally(() => {
-      this.#stopping = undefined
-    })
-    return this.#stopping
+    return this.#lifecycle.run(() => this.#stop())
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -116,7 +110,6 @@ export class Node<Sync extends SyncCoordinator | undefined = SyncCoordinator | u
   }
 
   async #start(): Promise<void> {
-    await this.#stopping
     if (this.connections.status().state === 'running') return
     await this.sync?.start()
     try {

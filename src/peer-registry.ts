@@ -50,8 +50,6 @@ export class PeerEntry {
   lastSeenUnixMs: number | undefined
   timesConnected = 0
   lastFailure: string | undefined
-  /** A dial to it reached this very process. */
-  isSelf = false
 
   constructor(address: PeerAddress, source: PeerSource, unixMs: number) {
     this.key = peerKey(address.ip)

@@ -145,6 +145,11 @@ export class Dialer {
     for (const entry of [...this.#withoutRoom]) this.consider(entry)
   }
 
+  /** Whether a dial waits for its turn. */
+  isQueued(entry: PeerEntry): boolean {
+    return this.#queued.has(entry)
+  }
+
   attempt(id: ConnectionId): DialAttempt | undefined {
     return this.#attempts.get(id)
   }
@@ -188,7 +193,6 @@ export class Dialer {
 
   /** The peer is this process: it rests for long. */
   isSelf(entry: PeerEntry): void {
-    entry.isSelf = true
     this.ended(entry, { kind: 'mismatch' }, 'it is this node itself')
   }
 

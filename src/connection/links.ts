@@ -411,7 +411,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
 
   #mayStillConnect(entry: PeerEntry): boolean {
     const { incumbent, candidates } = entry.slot.state
-    return incumbent !== null || candidates.length > 0
+    return incumbent !== null || candidates.length > 0 || this.dialer.isQueued(entry)
   }
 }
 
