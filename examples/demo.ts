@@ -26,6 +26,8 @@ import { Report } from './demo/report.js'
 import { summarize } from './demo/summary.js'
 import { Swarm } from './demo/swarm.js'
 
+const endSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
 async function main(): Promise<number> {
   const parsed = parseArguments(process.argv.slice(2))
   if (parsed.kind === 'help') {
@@ -38,7 +40,7 @@ async function main(): Promise<number> {
   }
   const interrupted = new AbortController()
   const interrupt = (): void => interrupted.abort(new Error('interrupted'))
-  process.once('SIGINT', interrupt).once('SIGTERM', interrupt)
+  for (const name of endSignals) process.once(name, interrupt)
   try {
     return await demo(parsed.options, interrupted.signal)
   } catch (error) {
@@ -50,7 +52,7 @@ async function main(): Promise<number> {
     process.stderr.write(`${error.message}\n`)
     return 2
   } finally {
-    process.off('SIGINT', interrupt).off('SIGTERM', interrupt)
+    for (const name of endSignals) process.off(name, interrupt)
   }
 }
 

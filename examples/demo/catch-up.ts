@@ -29,7 +29,11 @@ export async function catchUp(
   const { ip, store } = fresh
   await store.open()
   const before = await store.tip()
-  report.expect('its store is empty before', before === null, `it has ${String(before?.height)}`)
+  report.expect(
+    'the fresh node begins with an empty store',
+    before === null,
+    `its tip is at height ${String(before?.height)}`,
+  )
 
   const startedMs = performance.now()
   const node = await swarm.start(ip, store, swarm.members.map(addressOf))
@@ -40,9 +44,11 @@ export async function catchUp(
   const { blocks, bytes, equal } = await compareWith(source, store)
   const seconds = syncMs / 1_000
   report.line(
-    `  ${plural(blocks, 'block')} and ${megabytes(bytes)} in ${duration(syncMs)}` +
-      ` (${count(blocks / seconds)} blocks/s, ${megabytes(bytes / seconds)}/s);` +
-      ` ${plural(equal, 'hash', 'hashes')} compared with the source and equal.`,
+    `  It got ${plural(blocks, 'block')}, ${megabytes(bytes)}, in ${duration(syncMs)}:` +
+      ` ${count(blocks / seconds)} blocks/s, ${megabytes(bytes / seconds)}/s.`,
+  )
+  report.line(
+    `  Compared with the source: ${count(equal)} of ${plural(source.length, 'hash', 'hashes')} equal.`,
   )
   report.expect(
     'the fresh node reaches the height of the others',

@@ -10,6 +10,9 @@ export interface ProgressView {
 
 const plainIntervalMs = 1_000
 
+/** What the text needs beside the bar, for heights and rates of five digits. */
+const textColumns = 74
+
 /** A bar that redraws itself on a terminal; elsewhere, a line a second. */
 export const progressView = (out: NodeJS.WriteStream): ProgressView =>
   out.isTTY ? barOn(out) : linesOn(out)
@@ -19,7 +22,7 @@ function barOn(stream: NodeJS.WriteStream): ProgressView {
     {
       stream,
       format: '  {bar} {text}',
-      barsize: 12,
+      barsize: Math.max(8, Math.min(40, stream.columns - textColumns)),
       hideCursor: true,
       // Trims the line to the terminal instead of wrapping it: a wrapped one cannot be redrawn.
       linewrap: true,
@@ -45,7 +48,7 @@ function linesOn(out: NodeJS.WriteStream): ProgressView {
   let saidAtMs = -Infinity
   let unsaid: SyncProgress | undefined
   const say = (): void => {
-    if (unsaid !== undefined) out.write(`  height ${textOf(unsaid)}\n`)
+    if (unsaid !== undefined) out.write(`  ${textOf(unsaid)}\n`)
     unsaid = undefined
   }
   return {
@@ -60,11 +63,11 @@ function linesOn(out: NodeJS.WriteStream): ProgressView {
   }
 }
 
-/** `12,000 of 19,999, 8,123 blocks/s, 9.8 MB/s, 4 peers, ETA 1.1 s` */
+/** `height 12,000 of 19,999, 8,123 blocks/s, 9.8 MB/s, 4 peers, ETA 1.1 s` */
 function textOf(progress: SyncProgress): string {
   const { height, target, blocksPerSecond, bytesPerSecond, peers, etaMs } = progress
   return [
-    `${height === null ? 'none' : count(height)} of ${count(target ?? 0)}`,
+    `height ${height === null ? 'none' : count(height)} of ${count(target ?? 0)}`,
     `${count(blocksPerSecond)} blocks/s`,
     `${(bytesPerSecond / 1e6).toFixed(1)} MB/s`,
     plural(peers.connected, 'peer'),

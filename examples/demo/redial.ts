@@ -1,4 +1,3 @@
-import { describeReason } from 'holdfast'
 import { duration } from './report.js'
 import type { Report } from './report.js'
 import type { ConnectionEvent, Member, Swarm } from './swarm.js'
@@ -41,7 +40,7 @@ export async function dropAndRedial(
 
   for (const { ip, peerIp, atMs, reason } of ends) {
     report.line(
-      `  ${ip} lost ${peerIp} after ${duration(atMs - droppedMs)} (${reason === undefined ? 'no reason' : describeReason(reason)}).`,
+      `  ${ip} lost ${peerIp} after ${duration(atMs - droppedMs)} (${reason?.kind ?? 'no reason'}).`,
     )
   }
   for (const { ip, peerIp, atMs } of returns) {
