@@ -12,7 +12,7 @@ export interface ConnectionManagerLimits {
   readonly dialTimeoutMs: number
   /** From the first byte to the end of the election. */
   readonly handshakeTimeoutMs: number
-  /** From READY sent to READY received. */
+  /** From READY sent to READY received: the other end may have an incumbent to challenge first. */
   readonly confirmTimeoutMs: number
   /** The shortest and the longest time in which a challenged incumbent must answer. */
   readonly challengeTimeoutMs: number
@@ -72,7 +72,7 @@ export interface ConnectionManagerOptions extends Partial<ConnectionManagerLimit
 export const defaultConnectionLimits: ConnectionManagerLimits = {
   dialTimeoutMs: 10_000,
   handshakeTimeoutMs: 20_000,
-  confirmTimeoutMs: 3_000,
+  confirmTimeoutMs: 7_000,
   challengeTimeoutMs: 3_000,
   challengeTimeoutMaxMs: 5_000,
   electionHoldMs: 2_000,
@@ -134,6 +134,11 @@ export function checkLimits(options: Partial<ConnectionManagerLimits>): Connecti
   check(
     limits.challengeTimeoutMaxMs >= limits.challengeTimeoutMs,
     `challengeTimeoutMaxMs (${limits.challengeTimeoutMaxMs}) must not be below challengeTimeoutMs (${limits.challengeTimeoutMs})`,
+  )
+  check(
+    limits.confirmTimeoutMs > limits.challengeTimeoutMaxMs,
+    `confirmTimeoutMs (${limits.confirmTimeoutMs}) must be above challengeTimeoutMaxMs (${limits.challengeTimeoutMaxMs}): ` +
+      `the other end answers READY when its challenge is over`,
   )
   check(
     limits.sendMaxBytes >= limits.maxFrameBytes,
