@@ -1,5 +1,6 @@
 import { canServe, topOf } from './claims.js'
 import { blocksIn, hedgeAtMs, spanBytesOf } from './pace.js'
+import { peersAhead } from './phase.js'
 import { askForBlocks, loadOf, openRequestsFor } from './requests.js'
 import { linkOf, planEnd, splitSpan } from './spans.js'
 import { isCoolingDown, restUntilMs, standingOf } from './standing.js'
@@ -190,7 +191,8 @@ function askLeastBad(turn: Turn): void {
   }
   const next = span === undefined ? frontOf(state).height : nextOf(span)
   let best: SyncPeer | undefined
-  for (const peer of state.peers.values()) {
+  // A claim that is not believed can wait until its cooldown is over.
+  for (const peer of peersAhead(state)) {
     if (!canServe(state, peer, next, now)) continue
     // Somebody better is there: working, or asking us to wait.
     if (!isCoolingDown(state, peer.key, now)) return

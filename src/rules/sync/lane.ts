@@ -145,7 +145,6 @@ export function receiveWrite(turn: Turn, token: number, result: WriteResult): vo
     case 'written':
       return written(turn, work, result.tip)
     case 'moved':
-      getOutOfTrouble(turn, 'store')
       return moved(turn, work, result.tip)
     case 'unknownAncestor':
       getOutOfTrouble(turn, 'store')
@@ -219,7 +218,7 @@ function moved(turn: Turn, work: Work, tip: ChainTip | null): void {
     state.fork.stage = { kind: 'fetching', ancestor: state.fork.stage.ancestor }
     state.fork.progressAtMs = turn.now
   }
-  if (state.moves < maxMoves) return
+  if (state.moves < maxMoves) return getOutOfTrouble(turn, 'store')
   getInTrouble(turn, 'store', new Error('the store refuses the tip that it tells'))
 }
 

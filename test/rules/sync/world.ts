@@ -73,7 +73,7 @@ export class World {
       chainId: this.rules.chainId,
       genesis: this.rules.genesis,
       maxBlockBytes: this.rules.maxBlockBytes,
-      compare: this.rules.compare ?? ((a, b) => a.height - b.height),
+      compare: (a, b) => this.rules.compare?.(a, b) ?? a.height - b.height,
       dice: () => this.dice.next(),
       limits: { ...defaultSyncLimits, ...options.limits },
     })

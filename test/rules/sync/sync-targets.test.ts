@@ -1,0 +1,259 @@
+import { describe, expect, test } from 'vitest'
+import { refOf, testChain, testChainRules } from '../../../src/testing/test-chain.js'
+import { phaseOf } from '../../../src/rules/sync/phase.js'
+import { progressOf } from '../../../src/rules/sync/view.js'
+import { alwaysBusy, claimOf, honest, isGetBlocks, lacking, silent, twisted } from './peers.js'
+import { World, type Behaviour } from './world.js'
+
+const chain = testChain({ length: 300, blockBytes: 2_000 })
+const genesis = [chain.at(0)]
+
+describe('what sync asks for', () => {
+  const upper = testChain({ length: 100, from: refOf(chain.at(99)) })
+  const { genesis: checkpoint } = testChainRules(upper)
+  const byHash = { kind: 'hash', ref: refOf(chain.at(0)) } as const
+  test.each([
+    ['an empty store that knows the hash of genesis', [], { genesis: byHash }, 0, undefined],
+    ['a store with genesis only', genesis, {}, 1, chain.at(0).hash],
+    ['an empty store with a checkpoint', [], { genesis: checkpoint }, 100, chain.at(99).hash],
+    ['a store at height 149', chain.blocks.slice(0, 150), {}, 150, chain.at(149).hash],
+  ])('begins right above what %s holds (F62, F108)', (_, store, rules, from, afterHash) => {
+    const world = new World({ chain, store, rules }).start()
+    const peer = world.joinWith('a', chain.tip, honest(chain))
+    const [first] = peer.asked.filter(isGetBlocks)
+    expect(first).toMatchObject({ from, ...(afterHash === undefined ? {} : { afterHash }) })
+    expect(world.run(30_000, () => world.tip?.hash === chain.tip.hash)).toBe(true)
+    const asked = peer.asked.filter(isGetBlocks).map((request) => request.from)
+    expect(Math.min(...asked)).toBe(from)
+    expect(new Set(asked).size).toBe(asked.length)
+  })
+
+  test('an empty store refuses a genesis block that is not the one it knows', () => {
+    const other = testChain({ length: 10, seed: 2 })
+    const world = new World({
+      chain,
+      rules: { genesis: { kind: 'hash', ref: refOf(chain.at(0)) } },
+    })
+    world.start().joinWith('other', other.tip, honest(other))
+    world.run(5_000)
+    expect(world.blocks).toEqual([])
+    expect(world.told('peerFaulted')).toEqual([])
+    world.joinWith('right', chain.tip, honest(chain))
+    expect(world.run(30_000, () => world.tip?.hash === chain.tip.hash)).toBe(true)
+  })
+
+  test.each([1_000, 3_600_000])(
+    'leaves at once when the first peer comes after %d ms (F64)',
+    (ms) => {
+      const world = new World({ chain, store: genesis }).start()
+      world.run(ms)
+      expect(world.state.phase).toEqual({ kind: 'idle' })
+      const peer = world.joinWith('first', chain.tip, honest(chain))
+      expect(peer.asked.filter(isGetBlocks)).toHaveLength(1)
+    },
+  )
+
+  test('goes to a peer that joins in mid-sync within one planning step (F65)', () => {
+    const world = new World({ chain, store: genesis }).start()
+    world.joinWith('slow', chain.tip, honest(chain, { rate: 5 }))
+    world.run(1_500)
+    const late = world.joinWith('late', chain.tip, honest(chain))
+    expect(late.asked.filter(isGetBlocks).length).toBeGreaterThan(0)
+  })
+
+  test('goes to nobody of another chain, and to nobody who has not said what he has', () => {
+    const world = new World({ chain, store: genesis }).start()
+    const quiet = world.join('quiet', honest(chain))
+    const other = world.join('other', honest(chain))
+    world.say(other, { kind: 'status', chainId: 'another', base: 0, tip: chain.tip })
+    world.run(60_000)
+    for (const peer of [quiet, other]) expect(peer.asked.filter(isGetBlocks)).toEqual([])
+  })
+})
+
+describe('a claim', () => {
+  test('counts with what was said last, and not at all after the connection (F71)', () => {
+    const world = new World({ chain, store: genesis }).start()
+    const peer = world.joinWith('a', refOf(chain.at(100)), silent)
+    const target = () => progressOf(world.state, world.now).target
+    expect(target()).toBe(100)
+    world.say(peer, { kind: 'status', chainId: 'test-chain', base: 0, tip: refOf(chain.at(90)) })
+    expect(target()).toBe(90)
+    world.leave(peer)
+    expect(target()).toBe(0)
+    expect(world.state.requests.size).toBe(0)
+  })
+
+  test.each([2 ** 53, Number.MAX_SAFE_INTEGER, NaN, -1, Infinity, 0.5])(
+    'of %d costs only the liar (F74)',
+    (height) => {
+      const world = new World({ chain, store: genesis }).start()
+      const liar = world.joinWith('liar', claimOf(height), silent)
+      world.joinWith('honest', chain.tip, honest(chain))
+      expect(world.run(30_000, () => world.tip?.hash === chain.tip.hash)).toBe(true)
+      world.run(120_000)
+      expect(world.state.phase).toEqual({ kind: 'synced' })
+      expect(progressOf(world.state, world.now).target).toBe(299)
+      expect(liar.asked.filter(isGetBlocks).length).toBeLessThan(20)
+      expect(world.state.spans.every(({ held }) => held.length === 0)).toBe(true)
+    },
+  )
+
+  test('with a base above its height makes nobody usable (F74)', () => {
+    const world = new World({ chain, store: genesis }).start()
+    const peer = world.joinWith('a', refOf(chain.at(10)), honest(chain), 20)
+    world.run(10_000)
+    expect(peer.asked.filter(isGetBlocks)).toEqual([])
+  })
+
+  test('that is met by an empty reply is lowered: another peer is asked, and nobody blamed (F90)', () => {
+    const world = new World({ chain, store: genesis }).start()
+    const peer = world.joinWith('lacks', chain.tip, lacking)
+    world.run(100)
+    const second = world.joinWith('has', chain.tip, honest(chain))
+    expect(world.run(5_000, () => world.tip?.hash === chain.tip.hash)).toBe(true)
+    expect(peer.asked.filter(isGetBlocks)).toHaveLength(1)
+    expect(second.asked.filter(isGetBlocks).length).toBeGreaterThan(0)
+    expect(world.told('peerFaulted')).toEqual([])
+    expect(world.state.standings.get('lacks')?.cooldownUntilMs ?? 0).toBeLessThanOrEqual(0)
+  })
+
+  test('above what a pruned peer still has makes it unusable, not guilty (F75)', () => {
+    const world = new World({ chain, store: genesis }).start()
+    const pruned = world.joinWith('pruned', chain.tip, honest(chain), 100)
+    world.run(600_000)
+    expect(world.state.phase).toEqual({ kind: 'stalled', reason: 'no-usable-peer' })
+    expect(pruned.asked.filter(isGetBlocks)).toEqual([])
+    expect(world.state.standings.get('pruned')).toBeUndefined()
+    const archive = world.joinWith('archive', chain.tip, honest(chain))
+    expect(archive.asked.filter(isGetBlocks)).toHaveLength(1)
+  })
+})
+
+describe('the phase', () => {
+  test('passes no decision on an empty set (F72)', () => {
+    const world = new World({ chain, store: genesis })
+    expect(phaseOf(world.state, 0)).toEqual({ kind: 'stopped' })
+    world.start()
+    expect(world.state.phase).toEqual({ kind: 'idle' })
+    world.join('quiet', silent)
+    world.run(600_000)
+    expect(world.state.phase).toEqual({ kind: 'probing' })
+  })
+
+  test('is synced at once when all who answered are at our height (F61, F73)', () => {
+    const world = new World({ chain, store: chain.blocks }).start()
+    world.joinWith('a', chain.tip, silent)
+    expect(world.state.phase).toEqual({ kind: 'synced' })
+    world.join('quiet', silent)
+    expect(world.state.phase).toEqual({ kind: 'synced' })
+  })
+
+  test('is what the state says, whatever happened before (F77)', () => {
+    const world = new World({ chain, store: genesis }).start()
+    const peer = world.joinWith('a', chain.tip, silent)
+    expect(world.state.phase).toEqual({ kind: 'syncing' })
+    world.leave(peer)
+    expect(world.state.phase).toEqual({ kind: 'idle' })
+    world.enter({ kind: 'stopped' })
+    expect(world.state.phase).toEqual({ kind: 'stopped' })
+    world.start()
+    world.joinWith('a', chain.tip, honest(chain))
+    world.run(10_000)
+    expect(world.state.phase).toEqual({ kind: 'synced' })
+  })
+})
+
+describe('peers that do not deliver', () => {
+  test.each([0, 1, 8, 32])('%d silent ones cost bounded time (F66)', (k) => {
+    const world = new World({ chain, store: genesis }).start()
+    const bad = Array.from({ length: k }, (_, n) => world.joinWith(`s${n}`, claimOf(299), silent))
+    world.joinWith('honest', chain.tip, honest(chain, { rate: 200 }))
+    const transferMs = (299 * 2_000) / 200
+    const limitMs = 2 * transferMs + (k + 3) * 2 * 1_000
+    expect(world.run(limitMs, () => world.tip?.hash === chain.tip.hash)).toBe(true)
+    for (const { asked } of bad) expect(asked.filter(isGetBlocks).length).toBeLessThan(12)
+    expect(world.told('peerFaulted')).toEqual([])
+  })
+
+  test('are asked again and again when there is nobody else, and never in a spin (F69)', () => {
+    let isWell = false
+    const well = honest(chain)
+    const moody: Behaviour = (message, self) => (isWell ? well(message, self) : undefined)
+    const world = new World({ chain, store: genesis }).start()
+    const peers = ['a', 'b', 'c'].map((key) => world.joinWith(key, chain.tip, moody))
+    world.run(300_000)
+    const asked = () => peers.flatMap((peer) => peer.asked.filter(isGetBlocks)).length
+    expect(asked()).toBeGreaterThan(10)
+    expect(asked()).toBeLessThan(300)
+    isWell = true
+    expect(world.run(60_000, () => world.tip?.hash === chain.tip.hash)).toBe(true)
+  })
+
+  test('but ask us to wait are waited for and not blamed (F84)', () => {
+    const world = new World({ chain, store: genesis }).start()
+    let isBusy = true
+    const behaviour: Behaviour = (message, self) =>
+      isBusy && isGetBlocks(message)
+        ? self.reply(10, { kind: 'busy', id: message.id, retryAfterMs: 3_000 })
+        : honest(chain)(message, self)
+    const peer = world.joinWith('busy', chain.tip, behaviour)
+    world.run(2_900)
+    expect(peer.asked.filter(isGetBlocks)).toHaveLength(1)
+    world.run(27_000)
+    expect(peer.asked.filter(isGetBlocks).length).toBeLessThanOrEqual(10)
+    expect(world.state.standings.get('busy')?.failures ?? 0).toBe(0)
+    isBusy = false
+    expect(world.run(5_000, () => world.tip?.hash === chain.tip.hash)).toBe(true)
+  })
+
+  test('but say busy for ever hold nobody back', () => {
+    const world = new World({ chain, store: genesis }).start()
+    world.joinWith('busy', claimOf(1e6), alwaysBusy)
+    world.joinWith('honest', chain.tip, honest(chain))
+    expect(world.run(10_000, () => world.tip?.hash === chain.tip.hash)).toBe(true)
+    world.run(60_000)
+    expect(world.state.phase).toEqual({ kind: 'synced' })
+  })
+
+  test('hold the front no longer than until a second one is asked (F67)', () => {
+    const world = new World({ chain, store: genesis, limits: { windowBytes: 64 * 1024 } }).start()
+    world.joinWith('favourite', chain.tip, silent)
+    world.joinWith('honest', chain.tip, honest(chain))
+    expect(world.run(2_000, () => (world.tip?.height ?? 0) > 20)).toBe(true)
+  })
+
+  test('hold the last span no longer either (F68)', () => {
+    const world = new World({ chain, store: chain.blocks.slice(0, 280) }).start()
+    const dies: Behaviour = silent
+    world.joinWith('dies', chain.tip, dies)
+    world.joinWith('honest', chain.tip, honest(chain))
+    expect(world.run(2_500, () => world.tip?.hash === chain.tip.hash)).toBe(true)
+  })
+})
+
+describe('blocks that nobody asked for', () => {
+  test('are dropped before they cost anything, and the honest block is still taken (F91)', () => {
+    const world = new World({ chain, store: genesis }).start()
+    const other = testChain({ length: 300, seed: 5 })
+    const junk = world.joinWith('junk', refOf(chain.at(0)), silent)
+    world.joinWith('honest', chain.tip, honest(chain, { rate: 50 }))
+    const use = () => progressOf(world.state, world.now).window.usedBytes
+    const before = use()
+    for (let id = 0; id < 50; id++) {
+      world.say(junk, { kind: 'blocks', id, blocks: other.blocks.slice(1, 40), last: false })
+    }
+    expect(use()).toBe(before)
+    expect(world.run(30_000, () => world.tip?.hash === chain.tip.hash)).toBe(true)
+  })
+
+  test('in a reply that brings more than was asked are cut off without blame (F87)', () => {
+    const world = new World({ chain, store: genesis }).start()
+    const generous = twisted(chain, (_, { from, count }) =>
+      chain.blocks.slice(from, from + count + 1),
+    )
+    world.joinWith('generous', chain.tip, generous)
+    expect(world.run(30_000, () => world.tip?.hash === chain.tip.hash)).toBe(true)
+    expect(world.told('peerFaulted')).toEqual([])
+  })
+})
