@@ -227,16 +227,25 @@ export class Dialer {
     void this.#queue.add(() => this.#take(entry, priority), { priority: priorities[priority] })
   }
 
-  /** The turn of a queued dial: judged again, in the tick that dials. */
-  async #take(entry: PeerEntry, priority: Priority): Promise<void> {
+  /**
+   * A queued dial's time has come, possibly in the middle of another turn: it is judged in a turn of its
+   * own, in which it starts, so that nothing comes between and no second dial can slip in.
+   */
+  #take(entry: PeerEntry, priority: Priority): Promise<void> {
+    return new Promise((resolve) => {
+      this.#owner.run(() => {
+        resolve(this.#dialIfStillWanted(entry, priority))
+      })
+    })
+  }
+
+  async #dialIfStillWanted(entry: PeerEntry, priority: Priority): Promise<void> {
     if (!this.#isRunning || this.#queued.get(entry) !== priority) return
     this.#queued.delete(entry)
     if (!mayStartDial(entry.slot.state)) return
     if (priority !== 'user') {
       if (this.#judge(entry).kind !== 'dial') {
-        this.#owner.run(() => {
-          this.consider(entry)
-        })
+        this.consider(entry)
         return
       }
       if (priority !== 'kept' && !this.#hasRoom()) {
@@ -257,9 +266,7 @@ export class Dialer {
       port: entry.toldPort ?? entry.configuredPort ?? this.#transport.defaultPort,
     }
     this.#attempts.set(id, attempt)
-    this.#owner.run(() => {
-      this.#owner.dialStarted(attempt)
-    })
+    this.#owner.dialStarted(attempt)
     if (controller.signal.aborted) return
     this.#timers.set(`timeout ${id}`, dialTimeoutMs, () => {
       const text = `${formatEndpoint(endpoint)} did not answer within ${dialTimeoutMs} ms`
