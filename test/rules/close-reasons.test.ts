@@ -1,0 +1,90 @@
+import { describe, expect, test } from 'vitest'
+import type { CloseReason, CloseReasonKind } from '../../src/contracts/close-reason.js'
+import {
+  byeCodes,
+  describeReason,
+  isTransient,
+  reasonFromBye,
+} from '../../src/rules/close-reasons.js'
+import { decodeMessage, encodeMessage } from '../../src/wire/message-codec.js'
+
+/** What a node says of a connection's end, and whether it passes; `null`: never said in a BYE. */
+const kinds: Record<CloseReasonKind, { code: number | null; isTransient: boolean }> = {
+  ended: { code: null, isTransient: true },
+  'transport-error': { code: null, isTransient: true },
+  duplicate: { code: 1, isTransient: true },
+  self: { code: 2, isTransient: false },
+  'wrong-network': { code: 3, isTransient: false },
+  'wrong-version': { code: 4, isTransient: false },
+  banned: { code: 5, isTransient: false },
+  busy: { code: 6, isTransient: true },
+  'handshake-timeout': { code: 7, isTransient: true },
+  'confirm-timeout': { code: 8, isTransient: true },
+  'ping-timeout': { code: 9, isTransient: true },
+  slow: { code: 10, isTransient: true },
+  flood: { code: 11, isTransient: false },
+  misbehaved: { code: 12, isTransient: false },
+  disconnected: { code: 13, isTransient: true },
+  shutdown: { code: 14, isTransient: true },
+}
+const allKinds = Object.keys(kinds) as CloseReasonKind[]
+const sent = allKinds.filter((kind) => kinds[kind].code !== null)
+const reasonOf = (kind: CloseReasonKind): CloseReason =>
+  kind === 'misbehaved' ? { kind, by: 'us', what: 'why' } : { kind, by: 'us', text: 'why' }
+
+describe('the BYE codes', () => {
+  test('are fixed for good, each for one kind', () => {
+    const expected = sent.map((kind) => [kind, kinds[kind].code])
+    expect(byeCodes).toEqual(Object.fromEntries(expected))
+  })
+
+  test.each(sent)('of %s goes over the wire and means the same, decided by the peer', (kind) => {
+    const code = byeCodes[kind] ?? 0
+    const frame = encodeMessage({ kind: 'bye', code, text: 'why', retryAfterMs: undefined })
+    const body = Buffer.concat(frame.parts).subarray(5)
+    const bye = decodeMessage({ kindNumber: 0x03, body })
+    if (bye?.kind !== 'bye') throw new Error('not a BYE')
+    const read = reasonFromBye(bye)
+    expect(read).toMatchObject({ kind, by: 'peer', text: 'why' })
+    if (read.kind === 'misbehaved') expect(read.what).toBe('why')
+  })
+
+  test('of busy carry when to come again, and the others do not', () => {
+    const bye = { text: '', retryAfterMs: 5_000 }
+    expect(reasonFromBye({ ...bye, code: 6 })).toEqual({
+      kind: 'busy',
+      by: 'peer',
+      retryAfterMs: 5_000,
+    })
+    expect(reasonFromBye({ ...bye, code: 14 })).toEqual({ kind: 'shutdown', by: 'peer' })
+    expect(reasonFromBye({ code: 6, text: '', retryAfterMs: undefined })).toEqual({
+      kind: 'busy',
+      by: 'peer',
+    })
+  })
+
+  test.each([0, 15, 99, 65_535])('%i of a later version reads as disconnected', (code) => {
+    expect(reasonFromBye({ code, text: 'new', retryAfterMs: undefined })).toEqual({
+      kind: 'disconnected',
+      by: 'peer',
+      text: 'new',
+    })
+  })
+})
+
+test.each(allKinds)('%s passes by itself, or does not', (kind) => {
+  expect(isTransient(reasonOf(kind))).toBe(kinds[kind].isTransient)
+})
+
+describe('a reason in one line', () => {
+  test('says who, what and why', () => {
+    expect(describeReason({ kind: 'busy', by: 'peer', text: 'full' })).toBe(
+      'closed by the peer: busy (full)',
+    )
+    expect(describeReason({ kind: 'misbehaved', by: 'us', what: 'two HELLOs' })).toBe(
+      'closed by this node: misbehaved (two HELLOs)',
+    )
+    expect(describeReason({ kind: 'ended', by: 'network' })).toBe('lost: ended')
+    expect(describeReason({ kind: 'slow', by: 'us', text: '' })).toBe('closed by this node: slow')
+  })
+})
