@@ -1,10 +1,11 @@
 import { canServe, topOf } from './claims.js'
 import { blocksIn, hedgeAtMs, spanBytesOf } from './pace.js'
 import { peersAhead } from './phase.js'
-import { askForBlocks, loadOf, openRequestsFor } from './requests.js'
+import { askForBlocks, loadOf } from './requests.js'
 import { linkOf, planEnd, splitSpan } from './spans.js'
 import { isCoolingDown, restUntilMs, standingOf } from './standing.js'
 import {
+  createSpan,
   frontOf,
   isComplete,
   isOpen,
@@ -39,7 +40,7 @@ export function assign(turn: Turn): void {
 /** What nobody works on at the end of the plan is planned anew, by what peers claim now. */
 function trimPlan(state: SyncState): void {
   for (let span = state.spans.at(-1); span !== undefined; span = state.spans.at(-1)) {
-    if (span.held.length > 0 || openRequestsFor(state, { kind: 'span', span }).length > 0) return
+    if (span.held.length > 0 || span.requests.size > 0) return
     state.spans.pop()
   }
 }
@@ -80,7 +81,7 @@ function fillHoles(turn: Turn, free: Set<SyncPeer>, used: number): number {
   for (let index = 0; index < state.spans.length && free.size > 0; index++) {
     const span = state.spans[index]
     if (span === undefined || isComplete(span)) continue
-    if (openRequestsFor(state, { kind: 'span', span }).length > 0) continue
+    if (span.requests.size > 0) continue
     const peer = pick(turn, free, nextOf(span))
     if (peer === undefined) continue
     const size = sizeFor(state, peer, nextOf(span), span.to)
@@ -103,7 +104,7 @@ function extendPlan(turn: Turn, free: Set<SyncPeer>, used: number): number {
     const size = sizeFor(state, peer, from, Infinity)
     const isFront = state.spans.length === 0
     if (!isFront && used + added + size.cost > state.config.limits.windowBytes) break
-    const span: Span = { from, to: from + size.count - 1, held: [], heldBytes: 0 }
+    const span = createSpan(from, from + size.count - 1)
     state.spans.push(span)
     ask(turn, peer, state.spans.length - 1, size.maxBytes)
     added += size.cost
@@ -162,13 +163,11 @@ function hedge(turn: Turn, free: Set<SyncPeer>, used: number): void {
 /** Spans with exactly one request under way that hold everything else up: the front, and the tail. */
 export function hedgeable(state: SyncState): [Span, Request][] {
   const found: [Span, Request][] = []
-  for (const [index, span] of state.spans.entries()) {
-    if (isComplete(span)) continue
-    const [request, second] = openRequestsFor(state, { kind: 'span', span })
-    const isHoldingUp = index === 0 || isTail(state)
-    if (isHoldingUp && request !== undefined && second === undefined && isOpen(request)) {
-      found.push([span, request])
-    }
+  const last = isTail(state) ? state.spans.length : 1
+  for (const span of state.spans.slice(0, last)) {
+    const [request, second] = span.requests
+    if (request === undefined || second !== undefined || isComplete(span)) continue
+    if (isOpen(request)) found.push([span, request])
   }
   return found
 }
@@ -187,7 +186,7 @@ function askLeastBad(turn: Turn): void {
   const { state, now } = turn
   const [span] = state.spans
   if (span !== undefined) {
-    if (isComplete(span) || openRequestsFor(state, { kind: 'span', span }).length > 0) return
+    if (isComplete(span) || span.requests.size > 0) return
   }
   const next = span === undefined ? frontOf(state).height : nextOf(span)
   let best: SyncPeer | undefined
@@ -202,7 +201,7 @@ function askLeastBad(turn: Turn): void {
   if (loadOf(state, best.connection) > 0) return
   const size = sizeFor(state, best, next, span?.to ?? Infinity)
   if (span === undefined) {
-    state.spans.push({ from: next, to: next + size.count - 1, held: [], heldBytes: 0 })
+    state.spans.push(createSpan(next, next + size.count - 1))
   } else splitSpan(state, 0, next + size.count - 1)
   ask(turn, best, 0, size.maxBytes)
 }

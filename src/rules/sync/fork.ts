@@ -5,14 +5,7 @@ import type { HashesResult } from './inputs.js'
 import { checkpointOf } from './limits.js'
 import { isRun, lastCommon, locatorHeights } from './locator.js'
 import { blocksIn, spanBytesOf } from './pace.js'
-import {
-  askForBlocks,
-  askForHeaders,
-  cancel,
-  disappoint,
-  fail,
-  openRequestsFor,
-} from './requests.js'
+import { askForBlocks, askForHeaders, cancel, disappoint, fail, isAsked } from './requests.js'
 import { honour } from './spans.js'
 import { isCoolingDown, recordOf, restUntilMs, standingOf } from './standing.js'
 import {
@@ -96,7 +89,7 @@ export function receiveHashes(turn: Turn, token: number, result: HashesResult): 
 }
 
 function search(turn: Turn, peer: SyncPeer, locator: readonly BlockRef[]): void {
-  if (openRequestsFor(turn.state, { kind: 'headers' }).length > 0) return
+  if (isAsked(turn.state, 'headers')) return
   askForHeaders(turn, peer, locator, maxHeaders)
 }
 
@@ -164,7 +157,7 @@ function fetchBranch(turn: Turn, fork: ForkAttempt, peer: SyncPeer, ancestor: Bl
   const { maxReorgBytes } = state.config.limits
   if (!isWithinDepth(state, ancestor)) return giveUpDeep(turn, peer)
   if (readyBranch(state) !== undefined) return
-  if (openRequestsFor(state, { kind: 'branch' }).length > 0) return
+  if (isAsked(state, 'branch')) return
   const last = fork.held.at(-1)?.block ?? ancestor
   const left = topOf(peer) - last.height
   if (left <= 0) {

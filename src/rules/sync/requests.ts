@@ -72,6 +72,7 @@ function open(turn: Turn, peer: SyncPeer, purpose: Purpose, run: BlockRun): Requ
     delivered: 0,
   }
   state.requests.set(request.id, request)
+  if (purpose.kind === 'span') purpose.span.requests.add(request)
   return request
 }
 
@@ -88,10 +89,11 @@ function takeId(state: SyncState): number {
 export function cancel(turn: Turn, request: Request): void {
   if (!isOpen(request)) {
     // All of it has come; what is being checked is dropped when the check ends.
-    if (request.stage === 'checking') turn.state.requests.delete(request.id)
+    if (request.stage === 'checking') forget(turn.state, request)
     return
   }
   request.stage = 'cancelled'
+  leaveSpan(request)
   request.progressAtMs = turn.now
   post(turn, request.connection, { kind: 'cancel', id: request.id })
 }
@@ -99,20 +101,24 @@ export function cancel(turn: Turn, request: Request): void {
 /** Forgets the request: its terminal reply came, or its connection is gone. */
 export function forget(state: SyncState, request: Request): void {
   state.requests.delete(request.id)
+  leaveSpan(request)
+}
+
+function leaveSpan(request: Request): void {
+  if (request.purpose.kind === 'span') request.purpose.span.requests.delete(request)
 }
 
 export function requestsOf(state: SyncState, connection: number): Request[] {
   return [...state.requests.values()].filter((request) => request.connection === connection)
 }
 
-export function openRequestsFor(state: SyncState, purpose: Purpose): Request[] {
-  return [...state.requests.values()].filter(
-    (request) => request.stage !== 'cancelled' && isSamePurpose(request.purpose, purpose),
-  )
+/** Whether the fork attempt waits for a reply of this kind. */
+export function isAsked(state: SyncState, kind: 'branch' | 'headers'): boolean {
+  for (const { purpose, stage } of state.requests.values()) {
+    if (purpose.kind === kind && stage !== 'cancelled') return true
+  }
+  return false
 }
-
-const isSamePurpose = (a: Purpose, b: Purpose): boolean =>
-  a.kind === b.kind && (a.kind !== 'span' || b.kind !== 'span' || a.span === b.span)
 
 /** How many requests the peer has to work on. */
 export function loadOf(state: SyncState, connection: number): number {

@@ -1,9 +1,10 @@
 import type { Block } from '../../contracts/block-store.js'
 import { leaveBranch } from './blame.js'
 import { learnBlockBytes } from './pace.js'
-import { cancel, openRequestsFor } from './requests.js'
+import { cancel } from './requests.js'
 import { isSetAside, recover } from './standing.js'
 import {
+  createSpan,
   frontOf,
   isComplete,
   linksToFront,
@@ -37,7 +38,7 @@ export function linkOf(state: SyncState, index: number): Front {
 export function splitSpan(state: SyncState, index: number, to: number): void {
   const span = state.spans[index]
   if (span === undefined || to >= span.to) return
-  const rest: Span = { from: to + 1, to: span.to, held: [], heldBytes: 0 }
+  const rest = createSpan(to + 1, span.to)
   span.to = to
   state.spans.splice(index + 1, 0, rest)
 }
@@ -84,7 +85,7 @@ export function honour(state: SyncState, peer: SyncPeer): void {
 
 /** Takes back the requests for the span that are still open: somebody else was faster. */
 function cancelSpan(turn: Turn, span: Span): void {
-  for (const request of openRequestsFor(turn.state, { kind: 'span', span })) {
+  for (const request of [...span.requests]) {
     if (request.stage !== 'checking') cancel(turn, request)
   }
 }
@@ -117,7 +118,7 @@ export function takeBatch(turn: Turn): readonly HeldBlock[] {
     batch.push(...part)
     if (span.from <= span.to) break
     state.spans.shift()
-    for (const request of openRequestsFor(state, { kind: 'span', span })) cancel(turn, request)
+    for (const request of [...span.requests]) cancel(turn, request)
     const last = part.at(-1)?.block
     if (last !== undefined) link = { height: last.height + 1, after: last.hash, mustBe: undefined }
   }
@@ -137,12 +138,9 @@ export function putBack(state: SyncState, held: readonly HeldBlock[]): void {
   const first = held[0]?.block
   const last = held.at(-1)?.block
   if (first === undefined || last === undefined) return
-  const span = {
-    from: first.height,
-    to: last.height,
-    held: [...held],
-    heldBytes: heldCost(state, held),
-  }
+  const span = createSpan(first.height, last.height)
+  span.held.push(...held)
+  span.heldBytes = heldCost(state, held)
   state.spans.unshift(span)
 }
 
@@ -160,7 +158,7 @@ export function rebase(turn: Turn): void {
       break
     }
     state.spans.shift()
-    for (const request of openRequestsFor(state, { kind: 'span', span })) cancel(turn, request)
+    for (const request of [...span.requests]) cancel(turn, request)
   }
 }
 

@@ -27,6 +27,8 @@ export interface Span {
   to: number
   held: HeldBlock[]
   heldBytes: number
+  /** Those that were neither cancelled nor are done, in the order in which they were sent. */
+  readonly requests: Set<Request>
 }
 
 export type Purpose =
@@ -293,6 +295,14 @@ export const linksToFront = (front: Front, block: Block): boolean =>
   block.height === front.height &&
   (front.after === undefined || block.previousHash === front.after) &&
   (front.mustBe === undefined || block.hash === front.mustBe)
+
+export const createSpan = (from: number, to: number): Span => ({
+  from,
+  to,
+  held: [],
+  heldBytes: 0,
+  requests: new Set(),
+})
 
 export const nextOf = (span: Span): number => span.from + span.held.length
 
