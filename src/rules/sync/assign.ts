@@ -61,9 +61,7 @@ function freePeers(turn: Turn): Set<SyncPeer> {
 }
 
 export const isFree = (state: SyncState, peer: SyncPeer, now: number): boolean =>
-  peer.busyUntilMs <= now &&
-  !isCoolingDown(state, peer.key, now) &&
-  loadOf(state, peer.connection) < peer.maxRequests
+  peer.busyUntilMs <= now && !isCoolingDown(state, peer.key, now) && loadOf(peer) < peer.maxRequests
 
 /** The fastest of the free peers that can serve the height; proved ones before the others. */
 function pick(turn: Turn, free: Iterable<SyncPeer>, height: number): SyncPeer | undefined {
@@ -198,7 +196,7 @@ function askLeastBad(turn: Turn): void {
     if (best === undefined || failuresOf(state, peer) < failuresOf(state, best)) best = peer
   }
   if (best === undefined || best.busyUntilMs > now || restUntilMs(state, best.key) > now) return
-  if (loadOf(state, best.connection) > 0) return
+  if (loadOf(best) > 0) return
   const size = sizeFor(state, best, next, span?.to ?? Infinity)
   if (span === undefined) {
     state.spans.push(createSpan(next, next + size.count - 1))

@@ -1,6 +1,6 @@
 import type { Block } from '../../contracts/block-store.js'
 import { tellFork } from './claims.js'
-import { cancel, requestsOf } from './requests.js'
+import { cancel } from './requests.js'
 import { recordOf, setAside } from './standing.js'
 import { tell, type HeldBlock, type SyncPeer, type Trouble, type Turn } from './state.js'
 
@@ -13,7 +13,7 @@ export function fault(turn: Turn, peer: SyncPeer, what: string): void {
   // Whatever else it claims is not believed until it brings a block again.
   peer.unhonoured = Infinity
   tell(turn, { kind: 'peerFaulted', peer: peer.key, what })
-  for (const request of requestsOf(turn.state, peer.connection)) cancel(turn, request)
+  for (const request of [...peer.requests]) cancel(turn, request)
 }
 
 /** Our rules refused a block: its sender is at fault, those of the blocks around it are not. */
@@ -43,7 +43,7 @@ export function leaveBranch(turn: Turn, peer: SyncPeer): void {
   // Without a chain of our own there is no ancestor to look for: it has another genesis.
   peer.branch =
     state.tip === null ? { kind: 'tooDeep', tipHash: tip.hash, sinceMs: now } : { kind: 'other' }
-  for (const request of requestsOf(state, peer.connection)) {
+  for (const request of [...peer.requests]) {
     if (request.purpose.kind === 'span') cancel(turn, request)
   }
 }

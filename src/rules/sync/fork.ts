@@ -5,7 +5,15 @@ import type { HashesResult } from './inputs.js'
 import { checkpointOf } from './limits.js'
 import { isRun, lastCommon, locatorHeights } from './locator.js'
 import { blocksIn, spanBytesOf } from './pace.js'
-import { askForBlocks, askForHeaders, cancel, disappoint, fail, isAsked } from './requests.js'
+import {
+  askForBlocks,
+  askForHeaders,
+  cancel,
+  disappoint,
+  fail,
+  forget,
+  isAsked,
+} from './requests.js'
 import { honour } from './spans.js'
 import { isCoolingDown, recordOf, restUntilMs, standingOf } from './standing.js'
 import {
@@ -98,7 +106,7 @@ export function receiveHeaders(turn: Turn, peer: SyncPeer, message: HeadersMessa
   const { state } = turn
   const request = state.requests.get(message.id)
   if (request?.connection !== peer.connection || request.purpose.kind !== 'headers') return
-  state.requests.delete(message.id)
+  forget(state, request)
   peer.lastTerminalAtMs = turn.now
   const { fork } = state
   if (request.stage === 'cancelled' || fork === undefined || fork.connection !== peer.connection)

@@ -72,6 +72,7 @@ function open(turn: Turn, peer: SyncPeer, purpose: Purpose, run: BlockRun): Requ
     delivered: 0,
   }
   state.requests.set(request.id, request)
+  peer.requests.add(request)
   if (purpose.kind === 'span') purpose.span.requests.add(request)
   return request
 }
@@ -101,15 +102,12 @@ export function cancel(turn: Turn, request: Request): void {
 /** Forgets the request: its terminal reply came, or its connection is gone. */
 export function forget(state: SyncState, request: Request): void {
   state.requests.delete(request.id)
+  state.peers.get(request.connection)?.requests.delete(request)
   leaveSpan(request)
 }
 
 function leaveSpan(request: Request): void {
   if (request.purpose.kind === 'span') request.purpose.span.requests.delete(request)
-}
-
-export function requestsOf(state: SyncState, connection: number): Request[] {
-  return [...state.requests.values()].filter((request) => request.connection === connection)
 }
 
 /** Whether the fork attempt waits for a reply of this kind. */
@@ -121,11 +119,9 @@ export function isAsked(state: SyncState, kind: 'branch' | 'headers'): boolean {
 }
 
 /** How many requests the peer has to work on. */
-export function loadOf(state: SyncState, connection: number): number {
+export function loadOf(peer: SyncPeer): number {
   let load = 0
-  for (const request of state.requests.values()) {
-    if (request.connection === connection && isOpen(request)) load += 1
-  }
+  for (const request of peer.requests) if (isOpen(request)) load += 1
   return load
 }
 

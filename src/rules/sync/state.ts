@@ -104,6 +104,8 @@ export interface SyncPeer extends Sender {
   spanCapBytes: number
   maxRequests: number
   lastTerminalAtMs: number
+  /** Everything that it still owes a terminal reply for, and what is being checked. */
+  readonly requests: Set<Request>
 }
 
 /** What is remembered of a peer beyond its connection. */

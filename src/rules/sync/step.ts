@@ -14,7 +14,7 @@ import {
 } from './lane.js'
 import { updatePhase } from './phase.js'
 import { receiveBlocks, receiveBusy, receiveCheck, receiveNotFound } from './receive.js'
-import { expireRequests, requestsOf, forget } from './requests.js'
+import { expireRequests, forget } from './requests.js'
 import { dropSpans } from './spans.js'
 import type { SyncPeer, SyncState, Turn } from './state.js'
 import { forgiveLateness, setWake } from './wake.js'
@@ -151,6 +151,7 @@ function addPeer(turn: Turn, input: Extract<SyncInput, { kind: 'peerConnected' }
     spanCapBytes: state.config.limits.spanMinBytes,
     maxRequests: 1,
     lastTerminalAtMs: -Infinity,
+    requests: new Set(),
   })
   postStatus(turn, connection)
 }
@@ -158,7 +159,9 @@ function addPeer(turn: Turn, input: Extract<SyncInput, { kind: 'peerConnected' }
 /** The claim ends with the connection, and so do its requests; what is remembered of the peer stays. */
 function removePeer(turn: Turn, connection: number): void {
   const { state } = turn
+  const peer = state.peers.get(connection)
+  if (peer === undefined) return
+  for (const request of [...peer.requests]) forget(state, request)
   state.peers.delete(connection)
-  for (const request of requestsOf(state, connection)) forget(state, request)
   if (state.fork?.connection === connection && state.fork.stage.kind !== 'committing') endFork(turn)
 }
