@@ -70,8 +70,10 @@ async function crashAgainAndAgain(seed: number, rounds: number): Promise<void> {
     for (let round = 0; round < rounds; round++) {
       // In the opening, in the first write, or in a later one.
       const lines = random.pick([1, 2, random.integer(3, 20)])
+      // A different while after the line, so that every part of a write is hit.
+      const waitMs = random.integer(0, 12)
       const said = await runWriter(location, random.integer(0, 1e9), ({ length }, kill) => {
-        if (length >= lines) kill()
+        if (length === lines) setTimeout(kill, waitMs)
       })
       const confirmed = lastRef(said, 'done') ?? tip
       const possible = [confirmed, lastRef(said, 'try') ?? tip]

@@ -7,6 +7,7 @@ import {
   expectSame,
   first,
   last,
+  refAt,
   run,
   type Check,
 } from './setup.js'
@@ -92,33 +93,48 @@ export function lifecycleChecks(check: Check, checkClosed: Check): void {
   })
 
   check(
-    'what overlaps a close is carried out or rejects with STORE_CLOSED',
+    'writes that overlap a close are carried out or reject with STORE_CLOSED',
     async (store, reopen) => {
       const chain = run({ height: -1 }, 20)
       await store.append(chain.slice(0, 10), { expectTip: null })
-      const steps = chain.slice(10)
-      const writes = steps.map((block, index) =>
-        store.append([block], { expectTip: blockAt(chain, 9 + index) }),
+      // Listened to at once: one may reject before the close is done.
+      const writes = Promise.allSettled(
+        chain
+          .slice(10)
+          .map((block, index) => store.append([block], { expectTip: refAt(chain, 9 + index) })),
       )
-      const reads = [store.tip(), store.get(3), store.range(0, { limit: 10, maxBytes: 1e6 })]
       await store.close()
-
-      const outcomes = await Promise.allSettled(writes)
+      const outcomes = await writes
+      expectDoneOrClosed(outcomes)
+      if (reopen === undefined) return
       const written = outcomes.filter(({ status }) => status === 'fulfilled').length
-      for (const outcome of [...outcomes.slice(written), ...(await Promise.allSettled(reads))]) {
-        const isFine =
-          outcome.status === 'fulfilled' || HoldfastError.is(outcome.reason, 'STORE_CLOSED')
-        if (!isFine) expectSame(outcome.reason, 'STORE_CLOSED', 'what a close cuts off says so')
-      }
-      if (reopen !== undefined) {
-        await expectChain(
-          await reopen(),
-          chain.slice(0, 10 + written),
-          'the store holds exactly the writes that resolved',
-        )
-      }
+      const held = chain.slice(0, 10 + written)
+      await expectChain(await reopen(), held, 'the store holds exactly the writes that resolved')
     },
   )
+
+  check('reads that overlap a close are answered or reject with STORE_CLOSED', async (store) => {
+    const chain = run({ height: -1 }, 500, 1, 2_000)
+    await store.append(chain, { expectTip: null })
+    const reads = Promise.allSettled([
+      store.range(0, { limit: 500, maxBytes: Number.MAX_SAFE_INTEGER }),
+      store.tip(),
+      store.base(),
+      ...chain.flatMap(({ height }) => [store.get(height), store.hashAt(height)]),
+    ])
+    await store.close()
+    const outcomes = await reads
+    expectDoneOrClosed(outcomes)
+    const whole = outcomes[0]
+    if (whole.status === 'fulfilled') expectSame(whole.value, chain, 'a range is not cut short')
+  })
+}
+
+function expectDoneOrClosed(outcomes: readonly PromiseSettledResult<unknown>[]): void {
+  for (const outcome of outcomes) {
+    if (outcome.status === 'fulfilled' || HoldfastError.is(outcome.reason, 'STORE_CLOSED')) continue
+    expectSame(outcome.reason, 'STORE_CLOSED', 'what a close cuts off rejects with STORE_CLOSED')
+  }
 }
 
 async function expectAllClosed(store: BlockStore, when: string): Promise<void> {
