@@ -59,6 +59,7 @@ export class RawConnection {
   receivedBytes = 0
   dialError: unknown
   isClosed = false
+  hasSentReady = false
   /** Whether pings are answered. */
   answersPings = true
   onMessage: ((message: WireMessage) => void) | undefined
@@ -81,6 +82,10 @@ export class RawConnection {
     return this.#connection?.local
   }
 
+  get remote(): Endpoint | undefined {
+    return this.#connection?.remote
+  }
+
   attach(connection: Connection): void {
     this.#connection = connection
     connection.open(this.#handlers())
@@ -99,6 +104,18 @@ export class RawConnection {
   sendBytes(...chunks: readonly Uint8Array[]): void {
     if (this.#connection === undefined) this.#waiting.push(...chunks)
     else this.#connection.write(chunks)
+  }
+
+  /**
+   * Goes through the handshake as a good peer does. `decides`: whether READY is for this end to send
+   * first, because it has the lower IP.
+   */
+  shakeHands({ decides }: { readonly decides: boolean }): this {
+    this.hello()
+    this.onMessage = ({ kind }) => {
+      if (kind === (decides ? 'hello' : 'ready')) this.ready()
+    }
+    return this
   }
 
   /** Sends a HELLO that is right but for `changes`. */
@@ -122,6 +139,7 @@ export class RawConnection {
   }
 
   ready(): void {
+    this.hasSentReady = true
     this.send({ kind: 'ready' })
   }
 
@@ -150,7 +168,7 @@ export class RawConnection {
     return this.received.filter((message): message is MessageOf<Kind> => message.kind === kind)
   }
 
-  /** Whether both READYs have crossed, as far as this end knows. */
+  /** Whether READY came. */
   get hasReady(): boolean {
     return this.received.some(({ kind }) => kind === 'ready')
   }
