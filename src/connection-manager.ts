@@ -1,13 +1,17 @@
 import createDebug from 'debug'
 import { AppHandlers, type MessageHandler } from './connection/app-handlers.js'
+import type {
+  ConnectionEvents,
+  ConnectionStatus,
+  RunState,
+} from './connection/connection-events.js'
 import {
   checkIdentity,
   checkLimits,
   type ConnectionManagerOptions,
 } from './connection/connection-options.js'
 import { Links, type LinkObserver } from './connection/links.js'
-import type { CloseReason } from './contracts/close-reason.js'
-import type { Direction, Peer, PeerService } from './contracts/peer-service.js'
+import type { Peer, PeerService } from './contracts/peer-service.js'
 import type { Connection, Endpoint, Listener, Transport } from './contracts/transport.js'
 import { systemClock, systemRandom } from './defaults.js'
 import { HoldfastError } from './errors.js'
@@ -18,51 +22,7 @@ import { ensureEntry, entriesOf, peerKey, type PeerRegistry } from './peer-regis
 import { formatEndpoint, parsePeerAddress } from './rules/peer-ip.js'
 import { TurnQueue } from './turn-queue.js'
 
-export type ConnectionEvents = {
-  /** A peer is connected: once per establishment, in strict alternation with `peerDisconnected`. */
-  peerConnected: (event: { readonly peer: Peer; readonly direction: Direction }) => void
-  /** The connection of a peer ended. `droppedBytes`: accepted for sending, and not sent. */
-  peerDisconnected: (event: {
-    readonly peer: Peer
-    readonly reason: CloseReason
-    readonly droppedBytes: number
-  }) => void
-  /** A dial failed, or its connection ended before it was established. The loser of an election is no failure. */
-  dialFailed: (event: {
-    readonly ip: string
-    readonly address: string
-    readonly error: HoldfastError
-  }) => void
-  /** An inbound connection ended before it was established, for another reason than being a duplicate. */
-  inboundRefused: (event: { readonly remote: Endpoint; readonly reason: CloseReason }) => void
-  /** Connections are accepted here. */
-  listening: (event: { readonly endpoints: readonly Endpoint[] }) => void
-  /** A service threw: a bug in it. */
-  internalError: (event: { readonly error: unknown }) => void
-}
-
-/** Where a ConnectionManager stands, in numbers. */
-export interface ConnectionStatus {
-  readonly state: RunState
-  readonly instanceId: string
-  /** Where it listens; empty for a node that only dials. */
-  readonly endpoints: readonly Endpoint[]
-  /** Its own IP: as configured, or as most peers see it; undefined while it is not known. */
-  readonly ownIp: string | undefined
-  /** Established connections, by direction. */
-  readonly inbound: number
-  readonly outbound: number
-  /** Connections that are open and not established. */
-  readonly handshaking: number
-  /** Dials on their way, and those that wait for their turn. */
-  readonly dialing: number
-  readonly queuedDials: number
-  readonly knownPeers: number
-  /** Connections closed as the second one to a peer, by us. */
-  readonly duplicatesRefused: number
-}
-
-type RunState = 'stopped' | 'starting' | 'running' | 'stopping'
+export type { ConnectionEvents, ConnectionStatus }
 
 const debug = createDebug('holdfast:connections')
 

@@ -164,12 +164,15 @@ export function checkLimits(options: Partial<ConnectionManagerLimits>): Connecti
 }
 
 /** What the node says of itself, checked. */
-export function checkIdentity(options: ConnectionManagerOptions): {
+export interface NodeIdentity {
   readonly network: string
   readonly agent: string
   readonly appData: Uint8Array
   readonly localIp: PeerIp | undefined
-} {
+}
+
+/** Throws TypeError or RangeError that names what is wrong. */
+export function checkIdentity(options: ConnectionManagerOptions): NodeIdentity {
   const { network, agent = 'holdfast', appData = new Uint8Array(0), localIp } = options
   if (typeof network !== 'string')
     throw new TypeError(`network must be a string, not ${typeof network}`)

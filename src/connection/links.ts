@@ -10,17 +10,15 @@ import { ensureEntry, type PeerEntry, type PeerRegistry } from '../peer-registry
 import { admitInbound } from '../rules/admission.js'
 import { describeReason } from '../rules/close-reasons.js'
 import { outcomeOf } from '../rules/dial-policy.js'
-import { arbiterOf, type ConnectionId, type SlotEvent } from '../rules/election.js'
-import { judgeHello, protocolVersion } from '../rules/handshake.js'
-import { afterVote, majorityIp, type OwnIpVotes } from '../rules/own-ip.js'
+import type { ConnectionId, SlotEvent } from '../rules/election.js'
 import { tryParsePeerIp, type PeerIp } from '../rules/peer-ip.js'
-import { toHex } from '../wire/binary.js'
 import type { TurnQueue } from '../turn-queue.js'
 import { ConnectWaiters } from './connect-waiters.js'
-import type { checkIdentity, ConnectionManagerLimits } from './connection-options.js'
+import type { ConnectionManagerLimits, NodeIdentity } from './connection-options.js'
 import { Dialer, type DialAttempt, type DialerOwner } from './dialer.js'
 import { Elections, type ElectionHost } from './elections.js'
 import type { AppDelivery, ConnectionOwner } from './connection-owner.js'
+import { Greeting } from './greeting.js'
 import { PeerConnection } from './peer-connection.js'
 
 /** What becomes of connections, for those who hear of it. Called within the turn in which it happened. */
@@ -52,7 +50,6 @@ const debug = createDebug('holdfast:connections')
  * `rules/` does not.
  */
 export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
-  readonly instanceId: string
   readonly dialer: Dialer
   readonly waiters = new ConnectWaiters()
   duplicatesRefused = 0
@@ -60,15 +57,13 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
   readonly #clock: Clock
   readonly #random: Random
   readonly #limits: ConnectionManagerLimits
-  readonly #identity: ReturnType<typeof checkIdentity>
   readonly #turns: TurnQueue
   readonly #observer: LinkObserver
-  readonly #listeningPort: () => number | undefined
+  readonly #greeting: Greeting
   readonly #elections: Elections
   readonly #links = new Map<ConnectionId, Link>()
   readonly #incumbents = new Map<string, PeerConnection>()
   #outboundCount = 0
-  #ownIpVotes: OwnIpVotes = new Map()
   #lastId: ConnectionId = 0
 
   constructor(options: {
@@ -77,7 +72,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     readonly clock: Clock
     readonly random: Random
     readonly limits: ConnectionManagerLimits
-    readonly identity: ReturnType<typeof checkIdentity>
+    readonly identity: NodeIdentity
     readonly turns: TurnQueue
     readonly observer: LinkObserver
     /** The port that peers are told. */
@@ -87,14 +82,16 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     this.#clock = options.clock
     this.#random = options.random
     this.#limits = options.limits
-    this.#identity = options.identity
     this.#turns = options.turns
     this.#observer = options.observer
-    this.#listeningPort = options.listeningPort
-    this.instanceId = toHex(options.random.bytes(16))
+    this.#greeting = new Greeting(options)
     const { clock, limits } = options
     this.#elections = new Elections({ clock, limits, host: this })
     this.dialer = new Dialer({ ...options, owner: this })
+  }
+
+  get instanceId(): string {
+    return this.#greeting.instanceId
   }
 
   /** The established connection of each peer. */
@@ -129,7 +126,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
 
   /** This node's IP as configured, or as most peers see it. */
   ourIp(): PeerIp | undefined {
-    return this.#identity.localIp ?? majorityIp(this.#ownIpVotes)
+    return this.#greeting.ourIp
   }
 
   connection(id: ConnectionId): PeerConnection | undefined {
@@ -201,7 +198,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
       attempt,
     )
     this.#elections.handle(entry, { kind: 'dialConnected', id })
-    this.#sendHello(connection, attempt.nonce)
+    this.#greeting.send(connection, attempt.nonce)
   }
 
   dialFailed(attempt: DialAttempt, error: unknown): void {
@@ -226,12 +223,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     if (link === undefined) return
     const isInbound = connection.direction === 'inbound'
     const ownAttempt = isInbound ? this.dialer.attemptByNonce(nonce) : undefined
-    const reason = judgeHello(hello, {
-      network: this.#identity.network,
-      instanceId: this.instanceId,
-      isOwnNonce: ownAttempt !== undefined,
-      isBanned: this.#registry.isBanned(connection.ip),
-    })
+    const reason = this.#greeting.judge(connection, hello, ownAttempt !== undefined)
     if (reason !== undefined) {
       if (ownAttempt !== undefined) this.dialer.isSelf(ownAttempt.entry)
       connection.closeFor(reason)
@@ -245,19 +237,12 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     const { entry } = link
     connection.key = entry.key
     if (hello.listeningPort !== undefined) entry.toldPort = hello.listeningPort
-    if (isInbound) this.#sendHello(connection, toHex(this.#random.bytes(8)))
-    const yourIp = hello.yourIp as PeerIp
-    const arbiter = arbiterOf({
-      ourIp: yourIp,
-      theirIp: connection.ip,
-      ourInstanceId: this.instanceId,
-      theirInstanceId: hello.instanceId,
-    })
+    if (isInbound) this.#greeting.answer(connection)
     this.#elections.handle(entry, {
       kind: 'helloAccepted',
       id: connection.connectionId,
       origin: isInbound ? 'inbound' : 'dial',
-      arbiter,
+      arbiter: this.#greeting.arbiterWith(connection, hello),
       instanceId: hello.instanceId,
     })
   }
@@ -289,7 +274,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     this.dialer.settled(connection.connectionId)
     this.#incumbents.set(entry.key, connection)
     if (connection.direction === 'outbound') this.#outboundCount += 1
-    this.#ownIpVotes = afterVote(this.#ownIpVotes, entry.key, connection.hello.yourIp as PeerIp)
+    this.#greeting.ownIpSeen(connection)
     entry.timesConnected += 1
     entry.lastSeenUnixMs = this.#clock.unixMs()
     entry.lastFailure = undefined
@@ -343,7 +328,9 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
       return
     }
     if (attempt.entry.slot.state.incumbent !== null || isOurChoice(reason)) return
-    this.dialer.ended(attempt.entry, outcomeOf(reason), describeReason(reason))
+    // Proven by the other end of the same connection, which has put the address to rest.
+    const isProvenSelf = reason.kind === 'self' && attempt.entry.isSelf
+    if (!isProvenSelf) this.dialer.ended(attempt.entry, outcomeOf(reason), describeReason(reason))
     if (reason.kind !== 'duplicate') {
       this.#observer.dialFailed(attempt.entry, connectFailed(attempt.entry, reason))
     }
@@ -376,20 +363,6 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     })
     connection.open()
     return connection
-  }
-
-  #sendHello(connection: PeerConnection, nonce: string): void {
-    const hello: PeerHello = {
-      version: protocolVersion,
-      network: this.#identity.network,
-      instanceId: this.instanceId,
-      yourIp: connection.ip,
-      listeningPort: this.#listeningPort(),
-      agent: this.#identity.agent,
-      maxFrameBytes: this.#limits.maxFrameBytes,
-      appData: this.#identity.appData,
-    }
-    connection.sendHandshake({ kind: 'hello', hello, nonce })
   }
 
   #entryForInbound(connection: PeerConnection): PeerEntry | undefined {

@@ -8,14 +8,14 @@ import { HoldfastError } from '../errors.js'
 import { byeCodes, describeReason, reasonFromBye } from '../rules/close-reasons.js'
 import type { ConnectionId } from '../rules/election.js'
 import type { PeerIp } from '../rules/peer-ip.js'
-import { WireError } from '../wire/binary.js'
-import { FrameReader, type Frame } from '../wire/frame-reader.js'
-import { decodeMessage, encodeMessage, type EncodedFrame } from '../wire/message-codec.js'
-import { kindName, maxBodyBytes, type WireMessage } from '../wire/messages.js'
+import { encodeMessage, type EncodedFrame } from '../wire/message-codec.js'
+import type { WireMessage } from '../wire/messages.js'
 import { AppChannel, checkTypeName } from './app-channel.js'
 import type { AppResult, ConnectionLimits, ConnectionOwner } from './connection-owner.js'
 import { DrainWatch } from './drain-watch.js'
+import { FrameLoop, type FrameLoopHost } from './frame-loop.js'
 import { ReadBrake } from './read-brake.js'
+import { ReplyCount } from './reply-count.js'
 import { RoundTrips } from './round-trips.js'
 import { SendQueue } from './send-queue.js'
 
@@ -54,7 +54,8 @@ export class PeerConnection implements ServicePeer {
   readonly #clock: Clock
   readonly #random: Random
   readonly #limits: ConnectionLimits
-  readonly #reader: FrameReader
+  readonly #loop: FrameLoop
+  readonly #replies: ReplyCount
   readonly #queue: SendQueue
   readonly #drain: DrainWatch
   readonly #brake: ReadBrake
@@ -64,7 +65,6 @@ export class PeerConnection implements ServicePeer {
   #hello: PeerHello | undefined
   #flushTimer: Timer | undefined
   #isReleased = false
-  #openReplies = 0
 
   constructor(
     connection: Connection,
@@ -92,12 +92,11 @@ export class PeerConnection implements ServicePeer {
     this.openedAtMs = options.clock.now()
     this.lastReceivedAtMs = this.openedAtMs
     this.#queue = new SendQueue(connection)
-    this.#reader = new FrameReader((kindNumber) =>
-      maxBodyBytes(kindNumber, {
-        maxFrameBytes: options.limits.maxFrameBytes,
-        isEstablished: this.#stage === 'established',
-      }),
-    )
+    this.#loop = new FrameLoop(this.#loopHost(), options.limits.maxFrameBytes)
+    this.#replies = new ReplyCount(options.limits.maxReplies, () => {
+      const text = `more than ${options.limits.maxReplies} requests unanswered`
+      this.closeFor({ kind: 'flood', by: 'us', text })
+    })
     this.#drain = new DrainWatch({
       queue: this.#queue,
       clock: options.clock,
@@ -235,7 +234,9 @@ export class PeerConnection implements ServicePeer {
 
   post(message: SyncMessage): boolean {
     if (this.#stage !== 'established') return false
-    this.#sendBulk(encodeMessage(message))
+    const isReply = isSyncReply(message)
+    if (isReply && !this.#replies.add()) return false
+    this.#sendBulk(encodeMessage(message), isReply ? this.#replies.sent : undefined)
     return true
   }
 
@@ -271,42 +272,11 @@ export class PeerConnection implements ServicePeer {
     if (this.#stage === 'closed') return
     this.bytesReceived += chunk.length
     this.lastReceivedAtMs = this.#clock.now()
-    this.#reader.push(chunk)
-    this.#readFrames()
-  }
-
-  #readFrames(): void {
-    while (this.#stage !== 'closed' && !this.#brake.isPaused) {
-      const result = this.#reader.next()
-      if (result.kind === 'incomplete') return
-      this.#owner.run(() => {
-        if (result.kind === 'frame') this.#receiveFrame(result.frame)
-        else
-          this.#misbehaved(
-            `frame of ${result.length} bytes where at most ${result.max} are allowed`,
-          )
-      })
-    }
-  }
-
-  #receiveFrame(frame: Frame): void {
-    if (this.#stage === 'closed') return
-    try {
-      const message = decodeMessage(frame)
-      if (message !== undefined) this.#receive(message)
-      else if (this.#stage === 'established') this.unknownFrames += 1
-      else this.#misbehaved(`frame of unknown kind ${frame.kindNumber} before the handshake ended`)
-    } catch (error) {
-      if (!(error instanceof WireError)) throw error
-      this.#misbehaved(`${kindName(frame.kindNumber) ?? frame.kindNumber}: ${error.message}`)
-    }
+    this.#loop.push(chunk)
   }
 
   #receive(message: WireMessage): void {
-    if (this.#stage !== 'established' && !isHandshakeMessage(message)) {
-      this.#misbehaved(`'${message.kind}' before the handshake ended`)
-      return
-    }
+    if (this.#stage === 'closed') return
     switch (message.kind) {
       case 'hello':
         if (this.#hello !== undefined) {
@@ -372,17 +342,7 @@ export class PeerConnection implements ServicePeer {
   }
 
   #deliver(type: string, bytes: Uint8Array, requestId: number | undefined): void {
-    if (requestId !== undefined) {
-      this.#openReplies += 1
-      if (this.#openReplies > this.#limits.maxReplies) {
-        this.closeFor({
-          kind: 'flood',
-          by: 'us',
-          text: `more than ${this.#limits.maxReplies} requests unanswered`,
-        })
-        return
-      }
-    }
+    if (requestId !== undefined && !this.#replies.add()) return
     // A message without content costs something too.
     const heldBytes = bytes.length + 64
     this.#brake.hold(heldBytes)
@@ -397,26 +357,33 @@ export class PeerConnection implements ServicePeer {
 
   #reply(id: number, result: AppResult): void {
     if (this.#stage !== 'established') return
-    const onSent = (): void => {
-      this.#openReplies -= 1
+    const message = replyTo(id, result, this.hello.maxFrameBytes)
+    this.#sendBulk(encodeMessage(message), this.#replies.sent)
+  }
+
+  #loopHost(): FrameLoopHost {
+    return {
+      run: (input) => {
+        this.#owner.run(input)
+      },
+      mayRead: () => this.#stage !== 'closed' && !this.#brake.isPaused,
+      isEstablished: () => this.#stage === 'established',
+      receive: (message) => {
+        this.#receive(message)
+      },
+      unknownFrame: () => {
+        this.unknownFrames += 1
+      },
+      fault: (what) => {
+        this.#misbehaved(what)
+      },
     }
-    if (result.kind === 'answer' && result.bytes.length + 4 <= this.hello.maxFrameBytes) {
-      this.#sendBulk(encodeMessage({ kind: 'answer', id, bytes: result.bytes }), onSent)
-      return
-    }
-    const code =
-      result.kind === 'refused'
-        ? result.code
-        : result.kind === 'answer'
-          ? 'too-large'
-          : 'handler-failed'
-    this.#sendBulk(encodeMessage({ kind: 'refusal', id, code }), onSent)
   }
 
   /** What was read before the pause is handled in a turn of its own, before more is read. */
   #resumeReading(): void {
     queueMicrotask(() => {
-      this.#readFrames()
+      this.#loop.read()
       if (!this.#brake.isPaused && this.#stage !== 'closed') this.#connection.resume()
     })
   }
@@ -495,7 +462,7 @@ export class PeerConnection implements ServicePeer {
 
   #end(reason: CloseReason): void {
     this.reason = reason
-    this.#reader.clear()
+    this.#loop.clear()
     this.#app.end(reason)
     const error = new HoldfastError('CONNECTION_CLOSED', describeReason(reason), { reason })
     this.#drain.end(error)
@@ -505,8 +472,34 @@ export class PeerConnection implements ServicePeer {
   }
 }
 
-function isHandshakeMessage(message: WireMessage): boolean {
-  return message.kind === 'hello' || message.kind === 'ready' || message.kind === 'bye'
+/** Replies of which each ends a request of the peer, or is a part of one. */
+function isSyncReply(message: SyncMessage): boolean {
+  switch (message.kind) {
+    case 'headers':
+    case 'blocks':
+    case 'notFound':
+    case 'busy':
+      return true
+    case 'status':
+    case 'announce':
+    case 'getHeaders':
+    case 'getBlocks':
+    case 'cancel':
+      return false
+  }
+}
+
+function replyTo(id: number, result: AppResult, maxFrameBytes: number): WireMessage {
+  switch (result.kind) {
+    case 'answer':
+      return result.bytes.length + 4 <= maxFrameBytes
+        ? { kind: 'answer', id, bytes: result.bytes }
+        : { kind: 'refusal', id, code: 'too-large' }
+    case 'refused':
+      return { kind: 'refusal', id, code: result.code }
+    case 'done':
+      return { kind: 'refusal', id, code: 'handler-failed' }
+  }
 }
 
 function byeFrame(reason: CloseReason): EncodedFrame | undefined {

@@ -1,0 +1,79 @@
+import { WireError } from '../wire/binary.js'
+import { FrameReader, type FrameResult } from '../wire/frame-reader.js'
+import { decodeMessage } from '../wire/message-codec.js'
+import { kindName, maxBodyBytes, type WireMessage } from '../wire/messages.js'
+
+/** What a frame loop reads for. */
+export interface FrameLoopHost {
+  /** Runs one input to completion: each frame is a turn of its own. */
+  run(input: () => void): void
+  /** Whether the next frame may be read: the connection is open, and its handlers keep up. */
+  mayRead(): boolean
+  /** Whether more than the handshake's messages may come. */
+  isEstablished(): boolean
+  receive(message: WireMessage): void
+  /** A frame of a kind that this version does not know, on an established connection. */
+  unknownFrame(): void
+  /** The bytes are not what the protocol says; there is no going on. */
+  fault(what: string): void
+}
+
+/** The one path from bytes to messages: chunk → frames → decode → `receive`, in order, one at a time. */
+export class FrameLoop {
+  readonly #host: FrameLoopHost
+  readonly #reader: FrameReader
+
+  constructor(host: FrameLoopHost, maxFrameBytes: number) {
+    this.#host = host
+    this.#reader = new FrameReader((kindNumber) =>
+      maxBodyBytes(kindNumber, { maxFrameBytes, isEstablished: host.isEstablished() }),
+    )
+  }
+
+  push(chunk: Uint8Array): void {
+    this.#reader.push(chunk)
+    this.read()
+  }
+
+  /** Reads the frames that are there, as long as the host wants them. */
+  read(): void {
+    while (this.#host.mayRead()) {
+      const result = this.#reader.next()
+      if (result.kind === 'incomplete') return
+      this.#host.run(() => {
+        this.#take(result)
+      })
+    }
+  }
+
+  /** Forgets what was read and not handled. */
+  clear(): void {
+    this.#reader.clear()
+  }
+
+  #take(result: Exclude<FrameResult, { kind: 'incomplete' }>): void {
+    if (result.kind === 'too-long') {
+      this.#host.fault(`frame of ${result.length} bytes where at most ${result.max} are allowed`)
+      return
+    }
+    const { kindNumber } = result.frame
+    try {
+      const message = decodeMessage(result.frame)
+      if (message === undefined) this.#unknown(kindNumber)
+      else if (this.#host.isEstablished() || isHandshake(message)) this.#host.receive(message)
+      else this.#host.fault(`'${message.kind}' before the handshake ended`)
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error
+      this.#host.fault(`${kindName(kindNumber) ?? kindNumber}: ${error.message}`)
+    }
+  }
+
+  #unknown(kindNumber: number): void {
+    if (this.#host.isEstablished()) this.#host.unknownFrame()
+    else this.#host.fault(`frame of unknown kind ${kindNumber} before the handshake ended`)
+  }
+}
+
+function isHandshake(message: WireMessage): boolean {
+  return message.kind === 'hello' || message.kind === 'ready' || message.kind === 'bye'
+}
