@@ -67,10 +67,10 @@ class DuplexConnection implements Connection {
     })
     for (const event of ['end', 'finish']) {
       duplex.on(event, () => {
-        this.#destroyWhenOver()
+        this.#endWhenOver()
       })
     }
-    this.#destroyWhenOver()
+    this.#endWhenOver()
   }
 
   write(chunks: readonly Uint8Array[]): boolean {
@@ -121,10 +121,15 @@ class DuplexConnection implements Connection {
     this.#tellSoon()
   }
 
-  #destroyWhenOver(): void {
+  /** After the remote's end only our own close still waits to be sent; else there is nobody to wait for. */
+  #endWhenOver(): void {
     const duplex = this.#duplex
     if (!duplex.readableEnded) return
-    if (this.#state === 'open' || duplex.writableFinished) this.#guarded(() => duplex.destroy())
+    this.#guarded(() => {
+      if (this.#state === 'open') duplex.end()
+      const isWaiting = this.#state === 'closing' || duplex.writableLength === 0
+      if (!isWaiting || duplex.writableFinished) duplex.destroy()
+    })
   }
 
   #tell(notice: Notice): void {

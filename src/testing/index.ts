@@ -19,3 +19,5 @@ export {
 export type { TestChain, TestChainOptions } from './test-chain.js'
 export { blockStoreSuite } from './block-store-suite.js'
 export type { BlockStoreSuiteOptions, BlockStoreUnderTest } from './block-store-suite.js'
+export { transportSuite } from './transport-suite.js'
+export type { TransportSuiteOptions, TransportUnderTest } from './transport-suite.js'
