@@ -43,7 +43,6 @@ describe('simultaneous open', () => {
     const world = new World({ latencyMs: [5, 50] })
     const a = await world.running(lower)
     const b = await world.running(higher)
-    let duplicates = 0
     for (let round = 1; round <= 100; round += 1) {
       const connecting = [a.connections.connect(b.host), b.connections.connect(a.host)]
       await world.advance(2_000)
@@ -55,7 +54,7 @@ describe('simultaneous open', () => {
       expect(world.network.dials(b.host, a.host).dialled).toBe(round)
       expectNoCost(a, b.host)
       expectNoCost(b, a.host)
-      duplicates =
+      const duplicates =
         a.connections.status().duplicatesRefused + b.connections.status().duplicatesRefused
       expect(duplicates).toBeGreaterThanOrEqual(round)
       // Only a stable connection ends without a cost of its own.

@@ -27,7 +27,7 @@ export class ScheduledPair {
   constructor(
     hosts: { readonly a: string; readonly b: string },
     schedule: readonly Step[],
-    options: NodeOptions = {},
+    options: { readonly a?: NodeOptions; readonly b?: NodeOptions } = {},
   ) {
     const arrivalsOf = (step: Step): number[] =>
       schedule.flatMap((other, index) => (other === step ? [(index + 1) * stepMs] : []))
@@ -37,7 +37,7 @@ export class ScheduledPair {
       random: new SeededRandom(1),
       policy: this.#policy(hosts.a),
     })
-    const node = (host: string, seed: number): SimulatedNode =>
+    const node = (host: string, seed: number, own: NodeOptions = {}): SimulatedNode =>
       new SimulatedNode(
         host,
         {
@@ -45,10 +45,10 @@ export class ScheduledPair {
           clock: this.clock,
           random: new SeededRandom(seed),
         },
-        { patienceMs: 0, ...options },
+        { patienceMs: 0, ...own },
       )
-    this.a = node(hosts.a, 2)
-    this.b = node(hosts.b, 3)
+    this.a = node(hosts.a, 2, options.a)
+    this.b = node(hosts.b, 3, options.b)
   }
 
   /** Both dials leave in the same tick. */

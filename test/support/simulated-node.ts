@@ -48,7 +48,7 @@ export class SimulatedNode {
   ) {
     const { clock, random } = plugs
     this.host = host
-    const { maxKnownPeers, wrapTransport = (transport) => transport } = options
+    const { maxKnownPeers, wrapTransport = (transport: Transport) => transport } = options
     this.transport = new CountingTransport(wrapTransport(plugs.transport))
     this.registry = new PeerRegistry({
       clock,
