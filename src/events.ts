@@ -64,7 +64,7 @@ export abstract class EventSource<Events extends EventMap> {
     ...parameters: Parameters<Events[Name]>
   ): void {
     for (const listener of this.#emitter.rawListeners(event)) {
-      this.guard(event, () => (listener).apply(this, parameters))
+      this.guard(event, () => listener.apply(this, parameters))
     }
   }
 

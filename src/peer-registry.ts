@@ -83,6 +83,9 @@ let ensureEntry: (
   source: PeerSource,
 ) => PeerEntry | undefined
 
+/** Tells `onChanged` of peers that users made known, banned or unbanned. Returns how to end it. */
+let watchEntries: (registry: PeerRegistry, onChanged: (entry: PeerEntry) => void) => () => void
+
 /**
  * What is known of each peer, and its one slot. One IP is one peer, whatever the port or the notation.
  *
@@ -95,10 +98,15 @@ export class PeerRegistry {
   readonly #maxKnownPeers: number
   readonly #entries = new Map<string, PeerEntry>()
   readonly #bans = new Map<string, Ban>()
+  readonly #watchers = new Set<(entry: PeerEntry) => void>()
 
   static {
     entriesOf = (registry) => registry.#entries
     ensureEntry = (registry, address, source) => registry.#ensure(address, source)
+    watchEntries = (registry, onChanged) => {
+      registry.#watchers.add(onChanged)
+      return () => registry.#watchers.delete(onChanged)
+    }
   }
 
   constructor(options: { readonly clock?: Clock; readonly maxKnownPeers?: number } = {}) {
@@ -122,7 +130,9 @@ export class PeerRegistry {
    */
   add(address: string): PeerInfo | undefined {
     const entry = this.#ensure(parsePeerAddress(address), 'added')
-    return entry === undefined ? undefined : this.#info(entry)
+    if (entry === undefined) return undefined
+    this.#changed(entry.key)
+    return this.#info(entry)
   }
 
   /** What is known of a peer, by its IP in any notation. Throws HoldfastError INVALID_ADDRESS. */
@@ -143,16 +153,26 @@ export class PeerRegistry {
     const durationMs = options.durationMs ?? 24 * 3_600_000
     if (!(durationMs > 0)) throw new RangeError(`durationMs must be above 0, not ${durationMs}`)
     const untilUnixMs = this.#clock.unixMs() + durationMs
-    this.#bans.set(peerKey(parsePeerIp(ip)), { reason: options.reason, untilUnixMs })
+    const key = peerKey(parsePeerIp(ip))
+    this.#bans.set(key, { reason: options.reason, untilUnixMs })
+    this.#changed(key)
   }
 
   /** Ends a ban. Returns whether there was one. */
   unban(ip: string): boolean {
-    return this.#bans.delete(peerKey(parsePeerIp(ip)))
+    const key = peerKey(parsePeerIp(ip))
+    const wasBanned = this.#bans.delete(key)
+    this.#changed(key)
+    return wasBanned
   }
 
   isBanned(ip: string): boolean {
     return this.#banOf(peerKey(parsePeerIp(ip))) !== undefined
+  }
+
+  #changed(key: string): void {
+    const entry = this.#entries.get(key)
+    if (entry !== undefined) for (const onChanged of this.#watchers) onChanged(entry)
   }
 
   #banOf(key: string): Ban | undefined {
@@ -208,4 +228,4 @@ function seenMs(entry: PeerEntry): number {
   return entry.lastSeenUnixMs ?? entry.firstSeenUnixMs
 }
 
-export { ensureEntry, entriesOf }
+export { ensureEntry, entriesOf, watchEntries }

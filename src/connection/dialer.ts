@@ -3,7 +3,7 @@ import type { Clock } from '../contracts/clock.js'
 import type { Random } from '../contracts/random.js'
 import type { Connection, Transport } from '../contracts/transport.js'
 import { HoldfastError } from '../errors.js'
-import { entriesOf, type PeerEntry, type PeerRegistry } from '../peer-registry.js'
+import { entriesOf, watchEntries, type PeerEntry, type PeerRegistry } from '../peer-registry.js'
 import {
   afterConnectionLost,
   afterDialEnded,
@@ -25,6 +25,8 @@ export interface DialAttempt {
   readonly entry: PeerEntry
   readonly nonce: string
   readonly controller: AbortController
+  /** It is proven that it reached this very process. */
+  isSelf: boolean
 }
 
 /** Whom the dialer tells how its dials went; always as one turn. */
@@ -41,6 +43,9 @@ export interface DialerOwner {
 
 const priorities = { user: 2, kept: 1, known: 0 } as const
 type Priority = keyof typeof priorities
+
+/** Bans end by the wall clock, which may jump: it is looked at this often. */
+const maxBanCheckMs = 3_600_000
 
 /**
  * Dials: the user's at once, the others when the dial policy says so. At most one dial per peer is on
@@ -61,6 +66,7 @@ export class Dialer {
   /** Peers that would be dialled if there were room for another outbound connection. */
   readonly #withoutRoom = new Set<PeerEntry>()
   #isRunning = false
+  #unwatch: () => void = () => undefined
 
   constructor(options: {
     readonly registry: PeerRegistry
@@ -87,12 +93,18 @@ export class Dialer {
 
   start(): void {
     this.#isRunning = true
+    this.#unwatch = watchEntries(this.#registry, (entry) => {
+      this.#owner.run(() => {
+        this.consider(entry)
+      })
+    })
     for (const entry of entriesOf(this.#registry).values()) this.consider(entry)
   }
 
   /** Ends every dial. No failure is recorded. */
   stop(): void {
     this.#isRunning = false
+    this.#unwatch()
     this.#timers.cancelAll()
     this.#queue.clear()
     this.#queued.clear()
@@ -136,8 +148,20 @@ export class Dialer {
         return
       case 'rest':
         if (entry.isConnected) this.#queued.delete(entry)
+        else this.#awaitEndOfBan(entry, timer)
         return
     }
+  }
+
+  #awaitEndOfBan(entry: PeerEntry, timer: string): void {
+    const ban = this.#registry.get(entry.ip)?.ban
+    if (ban === undefined) return
+    const remainingMs = Math.max(0, ban.untilUnixMs - this.#clock.unixMs())
+    this.#timers.set(timer, Math.min(remainingMs, maxBanCheckMs), () => {
+      this.#owner.run(() => {
+        this.consider(entry)
+      })
+    })
   }
 
   /** An outbound connection ended: there may be room for those that wait for it. */
@@ -191,9 +215,10 @@ export class Dialer {
     entry.dial = afterConnectionLost(entry.dial, facts, this.#limits)
   }
 
-  /** The peer is this process: it rests for long. */
-  isSelf(entry: PeerEntry): void {
-    this.ended(entry, { kind: 'mismatch' }, 'it is this node itself')
+  /** A dial reached this very process: its address rests for long, and that is no failure. */
+  reachedSelf(attempt: DialAttempt): void {
+    attempt.isSelf = true
+    this.ended(attempt.entry, { kind: 'mismatch' }, 'it is this node itself')
   }
 
   #judge(entry: PeerEntry): ReturnType<typeof judgeDial> {
@@ -259,7 +284,8 @@ export class Dialer {
   async #dial(entry: PeerEntry): Promise<void> {
     const id = this.#owner.nextId()
     const controller = new AbortController()
-    const attempt = { id, entry, nonce: toHex(this.#random.bytes(8)), controller }
+    const nonce = toHex(this.#random.bytes(8))
+    const attempt: DialAttempt = { id, entry, nonce, controller, isSelf: false }
     const { dialTimeoutMs } = this.#limits
     const endpoint = {
       host: entry.host,

@@ -225,7 +225,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     const ownAttempt = isInbound ? this.dialer.attemptByNonce(nonce) : undefined
     const reason = this.#greeting.judge(connection, hello, ownAttempt !== undefined)
     if (reason !== undefined) {
-      if (ownAttempt !== undefined) this.dialer.isSelf(ownAttempt.entry)
+      if (ownAttempt !== undefined) this.dialer.reachedSelf(ownAttempt)
       connection.closeFor(reason)
       return
     }
@@ -235,6 +235,14 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
       return
     }
     const { entry } = link
+    if (isInbound && !this.#hasRoomFor(entry)) {
+      connection.closeFor({
+        kind: 'busy',
+        by: 'us',
+        text: 'no room for another inbound connection',
+      })
+      return
+    }
     connection.key = entry.key
     if (hello.listeningPort !== undefined) entry.toldPort = hello.listeningPort
     if (isInbound) this.#greeting.answer(connection)
@@ -328,9 +336,9 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
       return
     }
     if (attempt.entry.slot.state.incumbent !== null || isOurChoice(reason)) return
-    // Proven by the other end of the same connection, which has put the address to rest.
-    const isProvenSelf = reason.kind === 'self' && attempt.entry.isSelf
-    if (!isProvenSelf) this.dialer.ended(attempt.entry, outcomeOf(reason), describeReason(reason))
+    if (!attempt.isSelf) {
+      this.dialer.ended(attempt.entry, outcomeOf(reason), describeReason(reason))
+    }
     if (reason.kind !== 'duplicate') {
       this.#observer.dialFailed(attempt.entry, connectFailed(attempt.entry, reason))
     }
@@ -363,6 +371,16 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     })
     connection.open()
     return connection
+  }
+
+  /** Kept peers are admitted above `maxInbound`, and so is who comes for the place of an incumbent. */
+  #hasRoomFor(entry: PeerEntry): boolean {
+    if (entry.isKept || entry.isConnected) return true
+    const greeted = [...this.#links.values()].filter(
+      (link) => isPendingInbound(link) && link.entry !== undefined && link.entry !== entry,
+    )
+    const inbound = this.#incumbents.size - this.#outboundCount
+    return inbound + greeted.length < this.#limits.maxInbound
   }
 
   #entryForInbound(connection: PeerConnection): PeerEntry | undefined {
