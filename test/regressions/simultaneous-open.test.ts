@@ -260,7 +260,6 @@ describe('simultaneous open', () => {
       const world = new World()
       const node = await world.running(higher)
       const raw = world.raw(lower)
-      node.registry.add(lower)
       let previous = raw.dial(higher)
       previous.hello()
       await world.advance(100)
