@@ -32,6 +32,7 @@ drops one by force, and lets a fresh node catch up with their chain from nothing
   --blocks FILE          serve the blocks of a Bitcoin Core block file (blk*.dat) instead of generated
                          ones; an obfuscated file needs its xor.dat beside it
   --json                 print the facts as one JSON object on standard output, all else on standard error
+                         (with npm run --silent, or npm adds two lines of its own)
   --help                 print this
 
 Exit code: 0 when everything held, 1 when something did not, 2 for wrong arguments or a bad file.
