@@ -14,7 +14,7 @@ import {
   SimulatedNetwork,
   type SimulatedNetworkOptions,
 } from '../../src/testing/simulated-network.js'
-import { RawPeer, type RawPeerOptions } from './raw-peer.js'
+import { RawPeer, type RawConnection, type RawPeerOptions } from './raw-peer.js'
 
 export type NodeOptions = Partial<
   Omit<ConnectionManagerOptions, 'registry' | 'transport' | 'clock' | 'random'>
@@ -252,4 +252,25 @@ export class World {
     await connecting
     return { a, b }
   }
+}
+
+export const directions = ['inbound', 'outbound'] as const
+
+/** A connection between a node and a raw peer above it, established in the direction that the node sees. */
+export async function establish(
+  direction: Direction,
+  node: SimulatedNode,
+  world: World,
+  host = '10.0.0.9',
+): Promise<RawConnection> {
+  const raw = world.raw(host)
+  if (direction === 'inbound') {
+    const connection = raw.dial(node.host).shakeHands({ decides: false })
+    await world.advance(100)
+    return connection
+  }
+  await raw.listen((connection) => void connection.shakeHands({ decides: false }))
+  void node.connections.connect(host)
+  await world.advance(100)
+  return raw.accepted[0]!
 }
