@@ -30,6 +30,11 @@ export function utf8(text: string): Uint8Array {
   return encoder.encode(text)
 }
 
+/** As much of `text` as fits into `maxBytes` of UTF-8, cut between characters. */
+export function clipUtf8(text: string, maxBytes: number): string {
+  return text.slice(0, encoder.encodeInto(text, new Uint8Array(maxBytes)).read)
+}
+
 /** Text of exactly these bytes; ill-formed UTF-8 is a WireError. */
 export function fromUtf8(bytes: Uint8Array): string {
   try {

@@ -12,9 +12,19 @@ const decodeOptions = {
   retainStringBytes: true,
 }
 
-/** Text is exactly its bytes: cborg alone lets ill-formed UTF-8 pass and drops a byte order mark. */
-class ExactTextTokenizer extends Tokenizer {
+/** Values in one body, nested ones included: the longest `headers` has some 6,000. */
+export const maxCborItems = 16_384
+
+/**
+ * Bounds the work of reading a body. Text is exactly its bytes: cborg alone lets ill-formed UTF-8 pass
+ * and drops a byte order mark.
+ */
+class CarefulTokenizer extends Tokenizer {
+  #items = 0
+
   override next(): Token {
+    this.#items += 1
+    if (this.#items > maxCborItems) throw new WireError(`more than ${maxCborItems} values`)
     const token = super.next()
     if (token.type === Type.string && token.byteValue !== undefined) {
       token.value = fromUtf8(token.byteValue)
@@ -38,7 +48,7 @@ export class CborFields {
   constructor(body: Uint8Array) {
     let value: unknown
     try {
-      const tokenizer = new ExactTextTokenizer(body, decodeOptions)
+      const tokenizer = new CarefulTokenizer(body, decodeOptions)
       value = decode(body, { ...decodeOptions, tokenizer })
     } catch (error) {
       throw new WireError(
@@ -87,7 +97,8 @@ export function checkInteger(key: string, value: unknown, min: number, max: numb
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < min || value > max) {
     throw new WireError(`'${key}' is not a whole number from ${min} to ${max}`)
   }
-  return value
+  // CBOR has a negative zero.
+  return value === 0 ? 0 : value
 }
 
 export function checkText(key: string, value: unknown, maxBytes: number): string {

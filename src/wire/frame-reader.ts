@@ -19,6 +19,12 @@ export type FrameResult =
       readonly max: number
     }
 
+/** Chunks shorter than this cost more memory than the bytes in them. */
+const smallChunkBytes = 256
+
+/** As many small chunks in a row become one: a peer that sends byte by byte costs what it sends. */
+const maxSmallChunks = 1_024
+
 /**
  * Cuts a stream of bytes into frames, whatever chunks it arrives in. Pull `next()` until it is
  * `incomplete`; the limit is asked for each frame anew, as soon as its header is there, before any
@@ -30,6 +36,8 @@ export class FrameReader {
   /** Where the next frame begins in the first chunk. */
   #offset = 0
   #available = 0
+  /** Small chunks at the end that were not joined. */
+  #smallChunks = 0
 
   constructor(maxBody: (kindNumber: number) => number) {
     this.#maxBody = maxBody
@@ -44,6 +52,8 @@ export class FrameReader {
     if (chunk.length === 0) return
     this.#chunks.push(chunk)
     this.#available += chunk.length
+    this.#smallChunks = chunk.length < smallChunkBytes ? this.#smallChunks + 1 : 0
+    if (this.#smallChunks >= maxSmallChunks) this.#joinSmallChunks()
   }
 
   next(): FrameResult {
@@ -67,6 +77,19 @@ export class FrameReader {
     this.#chunks = []
     this.#offset = 0
     this.#available = 0
+    this.#smallChunks = 0
+  }
+
+  #joinSmallChunks(): void {
+    const small = this.#chunks.splice(-this.#smallChunks)
+    const joined = new Uint8Array(small.reduce((sum, chunk) => sum + chunk.length, 0))
+    let length = 0
+    for (const chunk of small) {
+      joined.set(chunk, length)
+      length += chunk.length
+    }
+    this.#chunks.push(joined)
+    this.#smallChunks = 0
   }
 
   #peekHeader(): Uint8Array {
@@ -116,6 +139,7 @@ export class FrameReader {
       passed += 1
     }
     if (passed > 0) this.#chunks.splice(0, passed)
+    this.#smallChunks = Math.min(this.#smallChunks, this.#chunks.length)
     this.#offset = end
   }
 }

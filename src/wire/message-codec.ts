@@ -2,7 +2,16 @@ import type { BlockRef } from '../contracts/block-store.js'
 import type { ChainTip } from '../contracts/chain-rules.js'
 import type { NotFoundReason } from '../contracts/sync-messages.js'
 import { tryParsePeerIp } from '../rules/peer-ip.js'
-import { BinaryReader, BinaryWriter, fromHex, fromUtf8, toHex, utf8, WireError } from './binary.js'
+import {
+  BinaryReader,
+  BinaryWriter,
+  clipUtf8,
+  fromHex,
+  fromUtf8,
+  toHex,
+  utf8,
+  WireError,
+} from './binary.js'
 import { decodeBlocks, encodeBlocks } from './blocks-codec.js'
 import {
   CborFields,
@@ -82,7 +91,12 @@ function encodeBody(message: WireMessage): Uint8Array[] {
       return []
     case 'bye': {
       const { code, text, retryAfterMs } = message
-      return [encodeFields({ code, text: clipText(text, maxByeTextBytes), retryAfterMs })]
+      const fields = {
+        code,
+        text: clipUtf8(text, maxByeTextBytes),
+        retryAfterMs: retryAfterMs === undefined ? undefined : durationField(retryAfterMs),
+      }
+      return [encodeFields(fields)]
     }
     case 'ping':
     case 'pong':
@@ -133,7 +147,7 @@ function encodeBody(message: WireMessage): Uint8Array[] {
       return [encodeFields({ id, reason, base, tip: tipField(tip) })]
     }
     case 'busy':
-      return [encodeFields({ id: message.id, retryAfterMs: Math.ceil(message.retryAfterMs) })]
+      return [encodeFields({ id: message.id, retryAfterMs: durationField(message.retryAfterMs) })]
     case 'cancel':
       return [encodeFields({ id: message.id })]
   }
@@ -260,6 +274,11 @@ function refField(ref: BlockRef): [number, Uint8Array | string] {
   return [ref.height, hashField(ref.hash)]
 }
 
+/** Whole milliseconds that the peer accepts. */
+function durationField(ms: number): number {
+  return Math.min(Math.ceil(ms), maxDurationMs)
+}
+
 function tipField(tip: ChainTip | null): unknown[] | undefined {
   if (tip === null) return undefined
   return tip.weight === undefined ? refField(tip) : [...refField(tip), tip.weight]
@@ -287,12 +306,4 @@ function optionalTip(fields: CborFields): ChainTip | null {
 
 function optionalDuration(fields: CborFields): number | undefined {
   return fields.has('retryAfterMs') ? fields.integer('retryAfterMs', 0, maxDurationMs) : undefined
-}
-
-/** As much of `text` as fits, cut between characters. */
-function clipText(text: string, maxBytes: number): string {
-  if (utf8(text).length <= maxBytes) return text
-  let clipped = text.slice(0, maxBytes)
-  while (utf8(clipped).length > maxBytes) clipped = clipped.slice(0, -1)
-  return clipped
 }
