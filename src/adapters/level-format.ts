@@ -12,7 +12,7 @@ import { crc32 } from './crc32.js'
 // Every crc32 covers the rest of its value. The height inside a value gives away one that stands under
 // another's key. Names repeat what blocks say, so that looking up a hash does not read a payload.
 
-export const formatVersion = 1
+const formatVersion = 1
 const magic = 'holdfast'
 
 /** What the metadata record says: the ends of the chain, both null when it is empty. */
@@ -21,7 +21,7 @@ export interface ChainEnds {
   readonly tip: BlockRef | null
 }
 
-export type Metadata =
+type Metadata =
   | { readonly kind: 'ends'; readonly ends: ChainEnds }
   | { readonly kind: 'other-version'; readonly version: number }
   | { readonly kind: 'damaged' }

@@ -27,7 +27,7 @@ export type LevelRepair =
   /** Missing, damaged or unlinked blocks deeper down: left as they are; reading them rejects. */
   | { readonly kind: 'damage-left'; readonly from: number; readonly to: number }
 
-export interface RepairOptions {
+interface RepairOptions {
   readonly sync: boolean
   /** How far down to look: the newest blocks and the base, or all. */
   readonly verify: 'tip' | 'all'

@@ -13,7 +13,7 @@ import {
 import { hashIn, readEnds } from './level-read.js'
 
 /** A write in which nothing is left that the caller could still change. */
-export interface EncodedWrite {
+interface EncodedWrite {
   readonly expectTip: BlockRef | null
   readonly ancestor: BlockRef | null
   readonly run: EncodedRun | undefined

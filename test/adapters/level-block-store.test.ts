@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ClassicLevel } from 'classic-level'
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { LevelBlockStore } from '../../src/adapters/level-block-store.js'
+import { LevelBlockStore, type LevelDatabase } from '../../src/adapters/level-block-store.js'
 import { HoldfastError } from '../../src/errors.js'
 import { blockStoreSuite } from '../../src/testing/block-store-suite.js'
 import { testChain } from '../../src/testing/test-chain.js'
@@ -95,10 +95,10 @@ describe('LevelBlockStore in a database without snapshots', () => {
     factory: async () => {
       const location = await folder()
       const database = new ClassicLevel(location)
-      database.supports.implicitSnapshots = false
+      const live = withoutSnapshots(database)
       return {
-        store: new LevelBlockStore({ database }),
-        reopen: () => new LevelBlockStore({ database }),
+        store: new LevelBlockStore({ database: live }),
+        reopen: () => new LevelBlockStore({ database: live }),
         cleanup: async () => {
           await database.close()
           await rm(location, { recursive: true })
@@ -159,6 +159,21 @@ describe('LevelBlockStore and the database that it was given', () => {
     })
   }
 
+  test('does not take a block that is written while it looks for a missing one', async () => {
+    const database: LevelDatabase = await temporaryDatabase()
+    const store = new LevelBlockStore({ database })
+    await store.open()
+    const look = database.get.bind(database)
+    const get = vi.spyOn(database, 'get')
+    get.mockImplementationOnce(async (key, options) => {
+      const value = await look(key, options)
+      await store.append(chain.blocks, { expectTip: null })
+      return value
+    })
+    expect(await store.get(3)).toEqual(chain.at(3))
+    await store.close()
+  })
+
   test('hands on what the disk rejects with, and stays usable', async () => {
     const database = await temporaryDatabase()
     const store = new LevelBlockStore({ database })
@@ -171,3 +186,34 @@ describe('LevelBlockStore and the database that it was given', () => {
     await store.close()
   })
 })
+
+/** The same database with iterators that see every write at once, as those of browser-level do. */
+function withoutSnapshots(database: ClassicLevel): LevelDatabase {
+  const whole: LevelDatabase = database
+  async function* iterator(
+    options: Parameters<LevelDatabase['iterator']>[0],
+  ): AsyncGenerator<[Uint8Array, Uint8Array]> {
+    const { gte, limit = Infinity, ...rest } = options
+    let from: { gt?: Uint8Array; gte?: Uint8Array } = gte ? { gte } : {}
+    for (let count = 0; count < limit; count++) {
+      const found: [Uint8Array, Uint8Array][] = []
+      for await (const entry of whole.iterator({ ...rest, ...from, limit: 1 })) found.push(entry)
+      const [entry] = found
+      if (entry === undefined) return
+      yield entry
+      from = { gt: entry[0] }
+    }
+  }
+  return {
+    get status() {
+      return whole.status
+    },
+    supports: { implicitSnapshots: false },
+    open: (options) => whole.open(options),
+    close: () => whole.close(),
+    get: (key, options) => whole.get(key, options),
+    batch: (operations, options) => whole.batch(operations, options),
+    clear: (options) => whole.clear(options),
+    iterator,
+  }
+}
