@@ -141,6 +141,18 @@ describe('two nodes', () => {
   })
 })
 
+describe('a slow link', () => {
+  test('carries blocks that take longer than any deadline', async () => {
+    const large = testChain({ length: 4, blockBytes: 1_000_000 })
+    const clock = new SimulatedClock()
+    const a = await node(clock, 'a', large, 1)
+    const b = await node(clock, 'b', large, 4)
+    link(clock, a, b, { rate: 20 })
+    await clock.advance(600_000)
+    expect(a.service.tip).toEqual(large.tip)
+  })
+})
+
 describe('a peer that sends an invalid block', () => {
   test('is set aside with an event, and keeps its connection (F96, G3)', async () => {
     const clock = new SimulatedClock()

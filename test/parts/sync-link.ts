@@ -40,9 +40,18 @@ export function link(clock: Clock, a: SyncNode, b: SyncNode, options: LinkOption
 
   const end = (self: SyncNode, other: SyncNode) => {
     let sendsUntilMs = 0
+    let receivedAtMs = clock.now()
     let remote: FakePeer | undefined
     const peer: FakePeer = {
       ...fakePeer(clock, other.name),
+      get lastReceivedAtMs() {
+        // Bytes of a long message arrive all the while.
+        if (clock.now() < arrivesUntilMs()) receivedAtMs = clock.now()
+        return receivedAtMs
+      },
+      set lastReceivedAtMs(atMs) {
+        receivedAtMs = atMs
+      },
       get queuedBytes() {
         return rate === Infinity ? 0 : Math.max(0, sendsUntilMs - clock.now()) * rate
       },
@@ -64,17 +73,20 @@ export function link(clock: Clock, a: SyncNode, b: SyncNode, options: LinkOption
         cut()
       },
     }
+    let arrivesUntilMs = (): number => 0
     return {
       self,
       peer,
-      join: (to: FakePeer) => {
+      sendsUntilMs: () => sendsUntilMs,
+      join: (to: FakePeer, untilMs: () => number) => {
         remote = to
+        arrivesUntilMs = untilMs
       },
     }
   }
   const ends = [end(a, b), end(b, a)] as const
-  ends[0].join(ends[1].peer)
-  ends[1].join(ends[0].peer)
+  ends[0].join(ends[1].peer, ends[1].sendsUntilMs)
+  ends[1].join(ends[0].peer, ends[0].sendsUntilMs)
   const cut = (): void => {
     if (!isUp) return
     isUp = false

@@ -37,10 +37,14 @@ export function assign(turn: Turn): void {
   askLeastBad(turn)
 }
 
-/** What nobody works on at the end of the plan is planned anew, by what peers claim now. */
+/** What nobody owes us at the end of the plan is planned anew, by what peers claim now. */
 function trimPlan(state: SyncState): void {
+  const owed = new Set<Span>()
+  for (const { purpose } of state.requests.values()) {
+    if (purpose.kind === 'span') owed.add(purpose.span)
+  }
   for (let span = state.spans.at(-1); span !== undefined; span = state.spans.at(-1)) {
-    if (span.held.length > 0 || span.requests.size > 0) return
+    if (span.held.length > 0 || owed.has(span)) return
     state.spans.pop()
   }
 }

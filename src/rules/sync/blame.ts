@@ -1,19 +1,27 @@
-import type { Block } from '../../contracts/block-store.js'
 import { tellFork } from './claims.js'
 import { cancel } from './requests.js'
-import { recordOf, setAside } from './standing.js'
-import { tell, type HeldBlock, type SyncPeer, type Trouble, type Turn } from './state.js'
+import { isSetAside, recordOf, setAside } from './standing.js'
+import {
+  tell,
+  type HeldBlock,
+  type SyncPeer,
+  type SyncState,
+  type Trouble,
+  type Turn,
+} from './state.js'
 
 /**
  * The peer sent something that proves it wrong. It is set aside for sync and keeps its connection: to
  * disconnect it would change nothing in what it has, and it would come back with the same.
  */
 export function fault(turn: Turn, peer: SyncPeer, what: string): void {
+  for (const request of [...peer.requests]) cancel(turn, request)
+  // What else was under way when it was found out is the same incident.
+  if (isSetAside(turn.state, peer.key, turn.now)) return
   setAside(turn.state, peer.key, turn.now)
   // Whatever else it claims is not believed until it brings a block again.
   peer.unhonoured = Infinity
   tell(turn, { kind: 'peerFaulted', peer: peer.key, what })
-  for (const request of [...peer.requests]) cancel(turn, request)
 }
 
 /** Our rules refused a block: its sender is at fault, those of the blocks around it are not. */
@@ -48,6 +56,13 @@ export function leaveBranch(turn: Turn, peer: SyncPeer): void {
   }
 }
 
+/** What others were found not to link to has turned out to be nothing: they are looked at afresh. */
+export function forgetBranches(state: SyncState): void {
+  for (const peer of state.peers.values()) {
+    if (peer.branch.kind === 'other') peer.branch = { kind: 'ours' }
+  }
+}
+
 /** Our own store or check failed: nobody is blamed, and it is tried again with backoff. */
 export function getInTrouble(turn: Turn, where: Trouble['where'], error: unknown): void {
   const { state, now } = turn
@@ -61,7 +76,3 @@ export function getInTrouble(turn: Turn, where: Trouble['where'], error: unknown
 export function getOutOfTrouble(turn: Turn, where: Trouble['where']): void {
   if (turn.state.trouble?.where === where) turn.state.trouble = undefined
 }
-
-/** A block that can be looked at at all; anything else is a fault of the peer. */
-export const isWithinLimits = (turn: Turn, block: Block): boolean =>
-  block.payload.length <= turn.state.config.maxBlockBytes

@@ -1,6 +1,6 @@
 import type { Block, BlockRef } from '../../contracts/block-store.js'
 import type { ChainTip } from '../../contracts/chain-rules.js'
-import { fault, getInTrouble, getOutOfTrouble, reject } from './blame.js'
+import { fault, forgetBranches, getInTrouble, getOutOfTrouble, reject } from './blame.js'
 import { branchAdopted, endFork, readyBranch } from './fork.js'
 import type { CheckResult, SubmitResult, TipResult, WriteResult } from './inputs.js'
 import { count } from './meter.js'
@@ -106,6 +106,7 @@ export function receiveValidation(turn: Turn, token: number, result: CheckResult
       const good = work.held.slice(0, result.index)
       // All that was planned above grows out of the refused block.
       dropSpans(turn)
+      forgetBranches(state)
       rejectAt(turn, work.held, result)
       if (good.length === 0) return
       return write(turn, { kind: 'extend', held: good, bytes: heldCost(state, good) })

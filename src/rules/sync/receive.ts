@@ -1,13 +1,15 @@
 import type { Block } from '../../contracts/block-store.js'
 import type { BlocksMessage, BusyMessage, NotFoundMessage } from '../../contracts/sync-messages.js'
-import { fault, getInTrouble, getOutOfTrouble, isWithinLimits, leaveBranch } from './blame.js'
+import { fault, getInTrouble, getOutOfTrouble, leaveBranch } from './blame.js'
 import { lowerClaim, raiseBase } from './claims.js'
 import { branchNotFound, mergeIntoBranch } from './fork.js'
 import type { CheckResult } from './inputs.js'
 import { learnFromReply } from './pace.js'
 import { cancel, disappoint, fail, forget } from './requests.js'
 import { mergeIntoSpan } from './spans.js'
+import { isSetAside } from './standing.js'
 import {
+  isComplete,
   isOpen,
   post,
   takeToken,
@@ -20,35 +22,45 @@ import {
 /** The shortest wait that a busy peer gets. */
 const busyMinMs = 50
 
-/** Takes a chunk of a reply. What nobody asked for is dropped here, before it costs anything. */
+/**
+ * Takes a chunk of a reply. What nobody asked for is dropped here, before it costs anything. What comes
+ * after its deadline is taken all the same while it is still missing: over a slow link, to ask again
+ * would never end.
+ */
 export function receiveBlocks(turn: Turn, peer: SyncPeer, message: BlocksMessage): void {
   const request = requestFor(turn, peer, message.id)
   if (request === undefined || request.purpose.kind === 'headers') return
-  if (request.stage === 'cancelled') {
+  if (request.stage === 'checking') return
+  if (request.stage === 'cancelled' && !isStillMissing(turn.state, peer, request)) {
     if (message.last) end(turn, peer, request)
     return
   }
-  if (!isOpen(request)) return
   const { blocks, ending } = takeRun(turn, request, message.blocks)
   if (blocks.length > 0) {
-    request.stage = 'streaming'
+    if (request.stage === 'awaiting') request.stage = 'streaming'
     request.progressAtMs = turn.now
     const token = takeToken(turn.state)
     request.checks.set(token, blocks)
     turn.effects.push({ kind: 'check', token, blocks })
   }
-  if (message.last || ending !== 'open') finishReading(turn, peer, request, message.last)
-  if (ending === 'broken') fault(turn, peer, 'blocks that do not follow each other')
+  if (message.last || ending.kind !== 'open') finishReading(turn, peer, request, message.last)
+  if (ending.kind === 'broken') fault(turn, peer, ending.what)
+  else if (message.last && request.receivedBlocks === 0) lacks(turn, peer, request)
+}
+
+function isStillMissing(state: SyncState, { key }: SyncPeer, { purpose }: Request): boolean {
+  if (isSetAside(state, key, state.nowMs)) return false
+  return purpose.kind === 'span' && !isComplete(purpose.span) && state.spans.includes(purpose.span)
 }
 
 type RunEnding =
-  | 'open'
+  | { readonly kind: 'open' }
   /** All that was asked for is here; anything more is dropped. */
-  | 'enough'
+  | { readonly kind: 'enough' }
   /** The server's chain changed between two chunks: no fault, and no use in going on. */
-  | 'switched'
+  | { readonly kind: 'switched' }
   /** Proof of a fault. */
-  | 'broken'
+  | { readonly kind: 'broken'; readonly what: string }
 
 function takeRun(
   turn: Turn,
@@ -56,39 +68,63 @@ function takeRun(
   blocks: readonly Block[],
 ): { readonly blocks: readonly Block[]; readonly ending: RunEnding } {
   const good: Block[] = []
-  const done = (ending: RunEnding) => ({ blocks: good, ending })
   for (const block of blocks) {
-    if (request.receivedBlocks >= request.count) return done('enough')
-    if (block.height !== request.nextHeight) return done('broken')
-    if (request.lastHash !== undefined && block.previousHash !== request.lastHash) {
-      return done(good.length === 0 ? 'switched' : 'broken')
-    }
-    if (!isWithinLimits(turn, block)) return done('broken')
-    const bytes = request.receivedBytes + block.payload.length
-    if (request.receivedBlocks > 0 && bytes > request.maxBytes) return done('enough')
+    const ending = endingAt(turn, request, block, good.length === 0)
+    if (ending.kind !== 'open') return { blocks: good, ending }
     good.push(block)
-    request.receivedBytes = bytes
+    request.receivedBytes += block.payload.length
     request.receivedBlocks += 1
     request.nextHeight += 1
     request.lastHash = block.hash
   }
-  return done(request.receivedBlocks >= request.count ? 'enough' : 'open')
+  const isAll = request.receivedBlocks >= request.count
+  return { blocks: good, ending: { kind: isAll ? 'enough' : 'open' } }
+}
+
+function endingAt(turn: Turn, request: Request, block: Block, isFirst: boolean): RunEnding {
+  const { nextHeight, lastHash } = request
+  if (request.receivedBlocks >= request.count) return { kind: 'enough' }
+  if (block.height !== nextHeight) {
+    return { kind: 'broken', what: `block ${block.height} where ${nextHeight} comes next` }
+  }
+  if (lastHash !== undefined && block.previousHash !== lastHash) {
+    if (isFirst) return { kind: 'switched' }
+    return { kind: 'broken', what: `block ${block.height} does not link to the one before it` }
+  }
+  if (block.payload.length > turn.state.config.maxBlockBytes) {
+    return { kind: 'broken', what: `block ${block.height} is larger than any valid one` }
+  }
+  const bytes = request.receivedBytes + block.payload.length
+  const isMore = request.receivedBlocks > 0 && bytes > request.maxBytes
+  return { kind: isMore ? 'enough' : 'open' }
 }
 
 function finishReading(turn: Turn, peer: SyncPeer, request: Request, isTerminal: boolean): void {
   const { state, now } = turn
   if (request.receivedBlocks === 0) {
-    // An empty reply is a way of saying: I do not have it.
-    if (!isTerminal) cancel(turn, request)
-    else end(turn, peer, request)
-    lowerClaim(peer, request.from, NaN, null)
-    disappoint(turn, peer)
+    if (isTerminal) end(turn, peer, request)
+    else cancel(turn, request)
     return
   }
   learnFromReply(state, peer, request, now)
-  if (!isTerminal) post(turn, peer.connection, { kind: 'cancel', id: request.id })
-  request.stage = 'checking'
+  if (!isTerminal && isOpen(request)) {
+    post(turn, peer.connection, { kind: 'cancel', id: request.id })
+  }
   peer.lastTerminalAtMs = now
+  request.stage = 'checking'
+  forgetChecked(state, request)
+}
+
+/** All of it has come and was checked. */
+function forgetChecked(state: SyncState, request: Request): void {
+  if (request.stage === 'checking' && request.checks.size === 0) forget(state, request)
+}
+
+/** An empty reply is a way of saying: I do not have it. */
+function lacks(turn: Turn, peer: SyncPeer, request: Request): void {
+  if (request.stage === 'cancelled') return
+  lowerClaim(peer, request.from, NaN, null)
+  disappoint(turn, peer)
 }
 
 /** The check of a chunk has ended. */
@@ -103,7 +139,7 @@ export function receiveCheck(turn: Turn, token: number, result: CheckResult): vo
   if (result.kind === 'threw') {
     getInTrouble(turn, 'check', result.error)
     cancel(turn, request)
-    return
+    return forgetChecked(state, request)
   }
   getOutOfTrouble(turn, 'check')
   const good = result.kind === 'refused' ? blocks.slice(0, result.index) : blocks
@@ -112,7 +148,7 @@ export function receiveCheck(turn: Turn, token: number, result: CheckResult): vo
     const bad = blocks[result.index]
     fault(turn, peer, `block ${bad?.height ?? '?'} fails its check: ${result.reason}`)
   }
-  if (request.stage === 'checking' && request.checks.size === 0) forget(state, request)
+  forgetChecked(state, request)
 }
 
 function merge(turn: Turn, peer: SyncPeer, request: Request, blocks: readonly Block[]): void {
@@ -132,7 +168,7 @@ export function receiveNotFound(turn: Turn, peer: SyncPeer, message: NotFoundMes
   const request = requestFor(turn, peer, message.id)
   if (request === undefined || request.stage === 'checking') return
   const { stage } = request
-  if (request.receivedBlocks > 0 && stage === 'streaming') {
+  if (request.receivedBlocks > 0) {
     // The server could not go on: what came is good.
     finishReading(turn, peer, request, true)
     return

@@ -86,17 +86,25 @@ function takeId(state: SyncState): number {
   return id
 }
 
-/** Takes the request back, for a reason that is not the peer's. Its terminal reply is still owed. */
+/**
+ * Takes the request back. Its terminal reply is still owed, and what has come is still checked: that is
+ * progress if it is still missing, and nothing if not.
+ */
 export function cancel(turn: Turn, request: Request): void {
-  if (!isOpen(request)) {
-    // All of it has come; what is being checked is dropped when the check ends.
-    if (request.stage === 'checking') forget(turn.state, request)
-    return
-  }
+  if (!isOpen(request)) return
   request.stage = 'cancelled'
   leaveSpan(request)
   request.progressAtMs = turn.now
   post(turn, request.connection, { kind: 'cancel', id: request.id })
+}
+
+/** Gives up on all that is under way: what is being checked will not be answered either. */
+export function cancelAll(turn: Turn): void {
+  for (const request of [...turn.state.requests.values()]) {
+    cancel(turn, request)
+    request.checks.clear()
+    if (request.stage === 'checking') forget(turn.state, request)
+  }
 }
 
 /** Forgets the request: its terminal reply came, or its connection is gone. */

@@ -14,7 +14,7 @@ import {
 } from './lane.js'
 import { updatePhase } from './phase.js'
 import { receiveBlocks, receiveBusy, receiveCheck, receiveNotFound } from './receive.js'
-import { expireRequests, forget } from './requests.js'
+import { cancelAll, expireRequests, forget } from './requests.js'
 import { dropSpans } from './spans.js'
 import type { SyncPeer, SyncState, Turn } from './state.js'
 import { forgiveLateness, setWake } from './wake.js'
@@ -125,6 +125,7 @@ function stop(turn: Turn): void {
   leaveLane(turn)
   endFork(turn)
   dropSpans(turn)
+  cancelAll(turn)
   state.isRunning = false
   state.isTipKnown = false
   state.trouble = undefined

@@ -86,6 +86,7 @@ describe('sync among peers of which one is honest', () => {
           world.after(30_000, refresh)
         }
         world.after(30_000, refresh)
+        // A gap in a reply is taken for a fault, and the peer is set aside for a minute.
         const isDone = world.run(120_000, () => world.tip?.hash === chain.tip.hash)
         expect(isDone).toBe(true)
       }),

@@ -257,3 +257,114 @@ describe('blocks that nobody asked for', () => {
     expect(world.told('peerFaulted')).toEqual([])
   })
 })
+
+describe('announcements', () => {
+  test('move the claim and wake the plan; the rest is nothing new (F81)', () => {
+    const world = new World({ chain, store: chain.blocks.slice(0, 100) }).start()
+    const peer = world.joinWith('a', refOf(chain.at(99)), honest(chain))
+    const asked = () => peer.asked.filter(isGetBlocks)
+    world.say(peer, { kind: 'announce', tip: refOf(chain.at(50)) })
+    world.say(peer, { kind: 'announce', tip: refOf(chain.at(99)) })
+    expect(asked()).toEqual([])
+    world.say(peer, { kind: 'announce', tip: refOf(chain.at(100)) })
+    expect(asked()).toMatchObject([{ from: 100, count: 1 }])
+    world.run(1_000)
+    world.say(peer, { kind: 'announce', tip: refOf(chain.at(200)) })
+    expect(world.run(5_000, () => world.tip?.height === 200)).toBe(true)
+  })
+
+  test('in a storm cost no memory and no sync (F82)', () => {
+    const world = new World({ chain, store: genesis }).start()
+    const peer = world.joinWith('a', chain.tip, honest(chain, { rate: 50 }))
+    const size = () =>
+      world.state.requests.size + world.state.spans.length + world.state.standings.size
+    world.run(1_000)
+    for (let n = 0; n < 20_000; n++) {
+      world.say(peer, { kind: 'announce', tip: claimOf(300 + ((n * 7_919) % 1_000)) })
+    }
+    expect(size()).toBeLessThan(100)
+    world.say(peer, { kind: 'announce', tip: chain.tip })
+    expect(world.run(30_000, () => world.tip?.hash === chain.tip.hash)).toBe(true)
+  })
+})
+
+describe('many peers', () => {
+  test('with a small piece each make a whole chain (F86)', () => {
+    const long = testChain({ length: 1_600, blockBytes: 200 })
+    const world = new World({ chain: long, store: [long.at(0)] }).start()
+    const peers = Array.from({ length: 50 }, (_, n) => {
+      const [base, last] = [n * 32, n * 32 + 31]
+      return { base, last, peer: world.joinWith(`p${n}`, refOf(long.at(last)), honest(long), base) }
+    })
+    expect(world.run(60_000, () => world.tip?.hash === long.tip.hash)).toBe(true)
+    for (const { base, last, peer } of peers) {
+      for (const { from, count } of peer.asked.filter(isGetBlocks)) {
+        expect(from).toBeGreaterThanOrEqual(base)
+        expect(from + count - 1).toBeLessThanOrEqual(last)
+      }
+    }
+  })
+})
+
+describe('a reply', () => {
+  test('of a server that reorganises in the middle is taken as far as it links (F94)', () => {
+    const branch = chain.fork(5, 294, 9)
+    const world = new World({ chain, store: genesis, limits: { maxReorgDepth: 20 } }).start()
+    const changes: Behaviour = (message, self) => {
+      if (!isGetBlocks(message)) return
+      const { id, from } = message
+      const first = chain.blocks.slice(from, from + 8)
+      const second = branch.blocks.slice(from + 8, from + 12)
+      self.reply(10, { kind: 'blocks', id, blocks: first, last: false })
+      self.reply(20, { kind: 'blocks', id, blocks: second, last: true })
+    }
+    const peer = world.joinWith('changes', chain.tip, changes)
+    world.run(200, () => world.tip?.height === 8)
+    world.leave(peer)
+    expect(world.tip).toEqual(refOf(chain.at(8)))
+    expect(world.told('peerFaulted')).toEqual([])
+  })
+
+  test('may end with an empty chunk, long after its blocks were checked', () => {
+    const world = new World({ chain, store: genesis }).start()
+    const slowEnd: Behaviour = (message, self) => {
+      if (!isGetBlocks(message)) return
+      const { id, from, count } = message
+      const blocks = chain.blocks.slice(from, from + Math.max(1, count - 1))
+      self.reply(10, { kind: 'blocks', id, blocks, last: false })
+      self.reply(100, { kind: 'blocks', id, blocks: [], last: true })
+    }
+    world.joinWith('a', chain.tip, slowEnd)
+    expect(world.run(60_000, () => world.tip?.hash === chain.tip.hash)).toBe(true)
+    world.run(1_000)
+    expect(world.state.requests.size).toBe(0)
+  })
+
+  test('that goes wrong is taken up to there, although its sender is at fault (F87)', () => {
+    const world = new World({ chain, store: genesis }).start()
+    world.joinWith(
+      'gap',
+      chain.tip,
+      twisted(chain, (blocks) => blocks.filter((_, index) => index !== 5)),
+    )
+    world.run(100)
+    expect(world.tip).toEqual(refOf(chain.at(5)))
+    expect(world.told('peerFaulted')).toMatchObject([{ peer: 'gap' }])
+  })
+
+  test('that comes after its deadline is taken all the same', () => {
+    const world = new World({ chain, store: genesis }).start()
+    const late = honest(chain, { latencyMs: 1_500 })
+    world.joinWith('late', chain.tip, late)
+    expect(world.run(1_600, () => (world.tip?.height ?? 0) > 0)).toBe(true)
+  })
+
+  test('is waited for longer when the process was frozen meanwhile', () => {
+    const world = new World({ chain, store: genesis }).start()
+    const peer = world.joinWith('a', chain.tip, silent)
+    world.now += 3_600_000
+    world.say(peer, { kind: 'announce', tip: chain.tip })
+    expect([...world.state.requests.values()].map(({ stage }) => stage)).toEqual(['awaiting'])
+    expect(world.state.standings.size).toBe(0)
+  })
+})
