@@ -147,8 +147,8 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
   }
 
   /**
-   * Closes the connection to a peer, and whatever is on its way to one; the peer is told `text`. It is
-   * not dialled again until `keep` or `connect` names it or it connects by itself.
+   * Closes the connection to a peer, and whatever is on its way to one; the peer is told `text`. It may
+   * connect again, but it is not dialled until `keep` or `connect` names it.
    */
   disconnect(ip: string, text?: string): void {
     const entry = entriesOf(this.#registry).get(peerKey(parsePeerAddress(ip).ip))
@@ -174,12 +174,13 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
     })
   }
 
-  /** Undoes `keep`. The connection, if there is one, goes on. */
+  /** Undoes `keep`. The connection, if there is one, goes on; after its end the peer is not dialled again. */
   unkeep(ip: string): void {
     const entry = entriesOf(this.#registry).get(peerKey(parsePeerAddress(ip).ip))
     if (entry === undefined) return
     this.#turns.run(() => {
       entry.isKept = false
+      entry.isDialPaused = true
       this.#links.dialer.consider(entry)
     })
   }

@@ -23,6 +23,7 @@ export type HoldfastErrorCode =
   | 'UNKNOWN_ANCESTOR'
   | 'STORE_CLOSED'
   | 'STORE_CORRUPT'
+  | 'STORE_LOCKED'
   | 'BLOCK_REJECTED'
   | 'FILE_INVALID'
 

@@ -44,7 +44,7 @@ export class PeerEntry {
   toldPort: number | undefined
   source: PeerSource
   isKept = false
-  /** The user disconnected it: no automatic dial until he wants it again. */
+  /** The user sent it away or let it go: no automatic dial until he wants it again. */
   isDialPaused = false
   dial: DialState = initialDialState
   lastSeenUnixMs: number | undefined

@@ -33,7 +33,7 @@ export type LevelBlockStoreOptions = LevelPlace & {
  * Every write is one atomic batch together with the record of base and tip, so that a crash leaves the
  * chain of before or of after. `open` verifies at least the newest 128 blocks and the base, and repairs
  * what it can: see `repairs`. A block that turns out to be damaged later rejects with STORE_CORRUPT
- * when it is read. `open` rejects with STORE_CLOSED (and the cause) when another process has the
+ * when it is read. `open` rejects with STORE_LOCKED (and the cause) when another process has the
  * location open, and with STORE_CORRUPT when the database is not a block store's or is beyond repair;
  * it then leaves it as it was.
  *

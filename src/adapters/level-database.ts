@@ -77,7 +77,7 @@ function explained(error: unknown): unknown {
   switch (codeOf(error instanceof Error ? error.cause : undefined)) {
     case 'LEVEL_LOCKED':
       return new HoldfastError(
-        'STORE_CLOSED',
+        'STORE_LOCKED',
         'the block store cannot be opened: another process, or another store of this one, has it open',
         { cause: error },
       )

@@ -286,7 +286,6 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     entry.timesConnected += 1
     entry.lastSeenUnixMs = this.#clock.unixMs()
     entry.lastFailure = undefined
-    entry.isDialPaused = false
     debug('%s is connected (%s #%d)', entry.key, connection.direction, connection.connectionId)
     this.#observer.connected(connection)
     this.waiters.resolve(entry, connection)

@@ -20,10 +20,10 @@ export interface BlockRef {
 
 /** How much of a range is wanted at most. */
 export interface RangeLimits {
-  /** Number of blocks, at least 1. */
+  /** Number of blocks: a safe integer, at least 1. */
   readonly limit: number
 
-  /** Payload bytes; the first block is returned even when it is larger. */
+  /** Payload bytes: a safe integer, at least 0; the first block is returned even when it is larger. */
   readonly maxBytes: number
 }
 
@@ -37,16 +37,22 @@ export interface RangeLimits {
  *
  * Errors: HoldfastError TIP_MISMATCH (with `actualTip`) when `expectTip` is not the tip,
  * NOT_CONTIGUOUS when the blocks do not form a run or do not link, UNKNOWN_ANCESTOR, STORE_CLOSED
- * before `open` and after `close`, STORE_CORRUPT when what is on disk cannot be repaired; RangeError
- * for heights and limits outside their range. Anything else that rejects is the disk's own failure.
+ * before `open` and after `close`, STORE_LOCKED when another process has it open, STORE_CORRUPT when
+ * what is on disk cannot be repaired; TypeError and RangeError for values that are no blocks, heights
+ * or limits. Anything else that rejects is the disk's own failure. Where several apply, the run itself
+ * is judged first, then the tip, then the ancestor, then the link between them.
  *
- * The store keeps no reference to what it is given, and what it returns is the caller's.
+ * The store keeps no reference to what it is given, from the moment of the call on, and what it returns
+ * is the caller's.
  */
 export interface BlockStore {
   /** Opens, and repairs what a crash left behind. Before it, everything rejects. Idempotent. */
   open(): Promise<void>
 
-  /** Waits for the write that runs, then releases everything. Idempotent; `open` works again. */
+  /**
+   * Waits for the write that runs, then releases everything; writes that wait behind it are carried out
+   * or reject with STORE_CLOSED. Idempotent; `open` works again.
+   */
   close(): Promise<void>
 
   /** The highest block, or null when the store is empty. */

@@ -47,7 +47,7 @@ describe('LevelBlockStore in a folder', () => {
     const two = new LevelBlockStore({ location })
     await one.open()
     const error: unknown = await two.open().catch((reason: unknown) => reason)
-    expect(HoldfastError.is(error, 'STORE_CLOSED') && error.message).toMatch(/has it open/)
+    expect(HoldfastError.is(error, 'STORE_LOCKED') && error.message).toMatch(/has it open/)
     expect(error).toHaveProperty('cause.cause.code', 'LEVEL_LOCKED')
     await expect(two.tip()).rejects.toHaveProperty('code', 'STORE_CLOSED')
     await one.close()
