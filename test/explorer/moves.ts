@@ -1,0 +1,263 @@
+import { headOf, isPing, isPong, lastOf, message, onlyFin, some } from './fifo.js'
+import * as at from './layout.js'
+import type { Model } from './model.js'
+import { faultKinds } from './world.js'
+
+/** Everything that can happen in one instant; a move is `kind << 8 | connection << 4 | detail`. */
+export const moveKinds = [
+  'dial',
+  'connect',
+  'dialFails',
+  'deliver',
+  'lose',
+  'timer',
+  'pingTimeout',
+  'liarSays',
+  'crash',
+  'vanish',
+  'reset',
+  'hole',
+  'early',
+  'dialFailsEarly',
+] as const
+export type MoveKind = (typeof moveKinds)[number]
+
+const kindNumber = Object.fromEntries(moveKinds.map((kind, number) => [kind, number])) as Record<
+  MoveKind,
+  number
+>
+const faultNumber = Object.fromEntries(faultKinds.map((kind, number) => [kind, number])) as Record<
+  (typeof faultKinds)[number],
+  number
+>
+
+export const moveOf = (kind: MoveKind, connection: number, detail: number): number =>
+  (kindNumber[kind] << 8) | (connection << 4) | detail
+export const kindOf = (move: number): MoveKind => moveKinds[move >> 8]!
+export const connectionOf = (move: number): number => (move >> 4) & 15
+export const detailOf = (move: number): number => move & 15
+
+/** Side and timer in one detail. */
+const timerDetail = (side: number, kind: number): number => side * 8 + kind
+export const sideOfDetail = (detail: number): number => detail >> 3
+export const timerOfDetail = (detail: number): number => detail & 7
+
+/** What a liar may say. */
+export const lies = [message.hello, message.helloOfLiar, message.ready, message.fin] as const
+
+/**
+ * What may happen next without a fault. When nothing else can, time passes: then every timer that is
+ * armed may fire, and a state without any move at all is a quiet one.
+ */
+export function freeMoves(model: Model, moves: number[]): void {
+  const { world } = model
+  for (const [route, { from }] of world.routes.entries()) {
+    if (model.dialsLeft(from) === 0) continue
+    const isLiar = world.hosts[world.slots[from]!.host]!.isLiar === true
+    if (isLiar ? model.hasRoom(route) : model.table.view(model.w[from]!).mayDial)
+      moves.push(moveOf('dial', route, 0))
+  }
+  for (let connection = 0; connection < model.connectionCount; connection++) {
+    const ends = model.ends(connection)
+    if (ends === 0) continue
+    if (at.statusOf(ends, 0) === at.dialing) {
+      const { isReachable } = world.routes[model.routeOf[connection]!]!
+      moves.push(moveOf(isReachable ? 'connect' : 'dialFails', connection, 0))
+    }
+    for (const link of [0, 1]) {
+      const content = model.link(connection, link)
+      if (content === 0) continue
+      moves.push(moveOf('deliver', connection, link))
+      const mayBeLost =
+        (ends & at.losableBit(link)) !== 0 || model.isLiarAt[2 * connection + 1 - link]
+      if (mayBeLost && content !== onlyFin(content)) moves.push(moveOf('lose', connection, link))
+    }
+    for (const side of [0, 1]) permittedTimers(model, connection, side, moves)
+    for (const side of [0, 1]) liarMoves(model, connection, side, moves)
+  }
+  if (moves.length === 0) timePasses(model, moves)
+}
+
+/**
+ * Which timers may fire although other things are still going on: those for whose end nothing has to
+ * arrive in time. The hold may always end while our own dial is under way. The others wait for an answer,
+ * and their limits are longer than an answer takes; so they may fire once it cannot come any more, and
+ * one that fires before is a fault ("early").
+ */
+function permittedTimers(model: Model, connection: number, side: number, moves: number[]): void {
+  const ends = model.ends(connection)
+  if (at.statusOf(ends, side) === at.over || model.isLiarAt[2 * connection + side]) return
+  const armed = at.timersOf(ends, side)
+  const isIncumbent =
+    model.table.view(model.w[model.slotAt[2 * connection + side]!]!).incumbent === connection
+  if (armed === 0 && !isIncumbent) return
+  if ((armed & (1 << at.timer.hold)) !== 0)
+    moves.push(moveOf('timer', connection, timerDetail(side, at.timer.hold)))
+  const mayAnswer = canStillAnswer(model, connection, side)
+  for (const kind of [at.timer.handshake, at.timer.confirm]) {
+    if (!mayAnswer && (armed & (1 << kind)) !== 0)
+      moves.push(moveOf('timer', connection, timerDetail(side, kind)))
+  }
+  if ((armed & (1 << at.timer.challenge)) !== 0) {
+    if (!mayAnswer || !isPingOutstanding(model, connection, side))
+      moves.push(moveOf('timer', connection, timerDetail(side, at.timer.challenge)))
+  }
+  if (isIncumbent && !mayAnswer) moves.push(moveOf('pingTimeout', connection, side))
+}
+
+/** Whether the other end may still say something that this one hears. */
+export function canStillAnswer(model: Model, connection: number, side: number): boolean {
+  if (model.isLiarAt[2 * connection + 1 - side]) return false
+  const ends = model.ends(connection)
+  if (at.statusOf(ends, side) === at.dialing) return true
+  const incoming = model.link(connection, 1 - side)
+  if (headOf(incoming) !== 0 && headOf(incoming) !== message.fin) return true
+  if (at.statusOf(ends, 1 - side) !== at.open) return false
+  if ((ends & (at.holeBit(0) | at.holeBit(1))) !== 0) return false
+  return incoming !== message.fin && lastOf(model.link(connection, side)) !== message.fin
+}
+
+/** A ping of a running challenge that was neither answered nor lost. */
+function isPingOutstanding(model: Model, connection: number, side: number): boolean {
+  const isAsked = some(model.link(connection, side), (m) => isPing(m) && m !== message.ping)
+  return isAsked || some(model.link(connection, 1 - side), (m) => isPong(m) && m !== message.pong)
+}
+
+function liarMoves(model: Model, connection: number, side: number, moves: number[]): void {
+  if (!model.isLiarAt[2 * connection + side]) return
+  const ends = model.ends(connection)
+  if (at.statusOf(ends, side) !== at.open) return
+  const maySayHello = (ends & at.saidBit('hello')) === 0
+  if (maySayHello) {
+    moves.push(
+      moveOf('liarSays', connection, side * 8),
+      moveOf('liarSays', connection, side * 8 + 1),
+    )
+  } else if ((ends & at.saidBit('ready')) === 0)
+    moves.push(moveOf('liarSays', connection, side * 8 + 2))
+  moves.push(moveOf('liarSays', connection, side * 8 + 3))
+}
+
+/** Nothing else happens: all timers that run come to their end, the shorter ones before the handshakes. */
+function timePasses(model: Model, moves: number[]): void {
+  for (const isHandshake of [false, true]) {
+    for (let connection = 0; connection < model.connectionCount; connection++) {
+      for (const side of [0, 1]) {
+        for (const kind of [0, 1, 2, 3, 4]) {
+          if ((kind === at.timer.handshake) !== isHandshake) continue
+          if ((model.ends(connection) & at.timerBit(side, kind)) !== 0)
+            moves.push(moveOf('timer', connection, timerDetail(side, kind)))
+        }
+      }
+    }
+    if (moves.length > 0) return
+  }
+}
+
+/** What a fault of the budget may do next. */
+export function faultMoves(model: Model, moves: number[]): void {
+  const { world } = model
+  for (const kind of ['crash', 'vanish'] as const) {
+    if (!model.mayFault(faultNumber[kind])) continue
+    for (const [host, { isLiar }] of world.hosts.entries())
+      if (isLiar !== true) moves.push(moveOf(kind, 0, host))
+  }
+  for (let connection = 0; connection < model.connectionCount; connection++) {
+    const ends = model.ends(connection)
+    if (ends === 0) continue
+    if (at.statusOf(ends, 0) === at.dialing) {
+      if (
+        model.mayFault(faultNumber.dialFail) &&
+        world.routes[model.routeOf[connection]!]!.isReachable
+      )
+        moves.push(moveOf('dialFailsEarly', connection, 0))
+      continue
+    }
+    if (model.mayFault(faultNumber.reset)) moves.push(moveOf('reset', connection, 0))
+    const holes = at.holesOf(ends)
+    if (holes === 0 && model.mayFault(faultNumber.hole)) moves.push(moveOf('hole', connection, 3))
+    if (holes === 0 && model.mayFault(faultNumber.halfHole))
+      moves.push(moveOf('hole', connection, 1), moveOf('hole', connection, 2))
+    if (model.mayFault(faultNumber.early)) earlyTimers(model, connection, ends, moves)
+  }
+}
+
+function earlyTimers(model: Model, connection: number, ends: number, moves: number[]): void {
+  for (const side of [0, 1]) {
+    if (!canStillAnswer(model, connection, side)) continue
+    for (const kind of [at.timer.handshake, at.timer.confirm, at.timer.held, at.timer.challenge])
+      if ((ends & at.timerBit(side, kind)) !== 0)
+        moves.push(moveOf('early', connection, timerDetail(side, kind)))
+  }
+}
+
+/** Makes a move. */
+export function play(model: Model, move: number): void {
+  const connection = connectionOf(move)
+  const detail = detailOf(move)
+  const kind = kindOf(move)
+  switch (kind) {
+    case 'dial':
+      model.dial(connection)
+      break
+    case 'connect':
+      model.connect(connection)
+      break
+    case 'dialFails':
+      model.dialFails(connection)
+      break
+    case 'deliver':
+      model.deliver(connection, detail)
+      break
+    case 'lose':
+      model.lose(connection, detail)
+      break
+    case 'timer':
+      model.fire(connection, sideOfDetail(detail), timerOfDetail(detail))
+      break
+    case 'pingTimeout':
+      model.pingTimeout(connection, detail)
+      break
+    case 'liarSays':
+      model.liarSays(connection, sideOfDetail(detail), lies[timerOfDetail(detail)]!)
+      break
+    default:
+      playFault(model, kind, connection, detail)
+  }
+  model.settle()
+}
+
+function playFault(
+  model: Model,
+  kind: Extract<MoveKind, 'crash' | 'vanish' | 'reset' | 'hole' | 'early' | 'dialFailsEarly'>,
+  connection: number,
+  detail: number,
+): void {
+  switch (kind) {
+    case 'crash':
+    case 'vanish':
+      model.spendFault(faultNumber[kind])
+      model.crash(detail, kind === 'crash')
+      break
+    case 'reset':
+      model.spendFault(faultNumber.reset)
+      model.resetConnection(connection)
+      break
+    case 'hole':
+      model.spendFault(detail === 3 ? faultNumber.hole : faultNumber.halfHole)
+      model.openHole(connection, detail)
+      break
+    case 'early':
+      model.spendFault(faultNumber.early)
+      model.touch(connection)
+      model.fireEarly(connection, sideOfDetail(detail), timerOfDetail(detail))
+      break
+    case 'dialFailsEarly':
+      model.spendFault(faultNumber.dialFail)
+      model.dialFails(connection)
+      break
+    default:
+      kind satisfies never
+  }
+  model.judgeMustConnect()
+}
