@@ -1,0 +1,70 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { DueQueue } from '../../src/due-queue.js'
+
+const commands = fc.array(
+  fc.oneof(
+    fc.record({
+      do: fc.constant('set' as const),
+      item: fc.nat({ max: 30 }),
+      dueMs: fc.nat({ max: 100 }),
+    }),
+    fc.record({ do: fc.constant('delete' as const), item: fc.nat({ max: 30 }) }),
+    fc.record({ do: fc.constant('take' as const), nowMs: fc.nat({ max: 110 }) }),
+  ),
+  { maxLength: 400 },
+)
+
+test('items come when they are due and never before, whatever was set, set again and deleted', () => {
+  fc.assert(
+    fc.property(commands, (commands) => {
+      const queue = new DueQueue<number>()
+      const model = new Map<number, number>()
+      for (const command of commands) {
+        if (command.do === 'set') {
+          queue.set(command.item, command.dueMs)
+          model.set(command.item, command.dueMs)
+        } else if (command.do === 'delete') {
+          queue.delete(command.item)
+          model.delete(command.item)
+        } else {
+          const nextDueMs = Math.min(...model.values())
+          const item = queue.takeDue(command.nowMs)
+          if (nextDueMs > command.nowMs) expect(item).toBeUndefined()
+          else {
+            expect(model.get(item ?? -1)).toBe(nextDueMs)
+            model.delete(item ?? -1)
+          }
+        }
+        expect(queue.size).toBe(model.size)
+        expect(queue.nextDueMs).toBe(model.size === 0 ? undefined : Math.min(...model.values()))
+      }
+    }),
+    { seed: 1, numRuns: 300 },
+  )
+})
+
+test('an item that is set again is due at its new time only', () => {
+  const queue = new DueQueue<string>()
+  queue.set('a', 10)
+  queue.set('a', 50)
+  expect(queue.nextDueMs).toBe(50)
+  expect(queue.takeDue(49)).toBeUndefined()
+  expect(queue.takeDue(50)).toBe('a')
+  expect(queue.takeDue(1e9)).toBeUndefined()
+  queue.set('a', 60)
+  queue.set('a', 5)
+  expect(queue.takeDue(5)).toBe('a')
+  expect(queue.takeDue(1e9)).toBeUndefined()
+})
+
+test('an item that is set over and over again costs no memory', () => {
+  const queue = new DueQueue<string>()
+  queue.set('far', 1e9)
+  const before = process.memoryUsage().heapUsed
+  for (let dueMs = 0; dueMs < 300_000; dueMs++) queue.set('near', dueMs)
+  expect(queue.size).toBe(2)
+  expect(process.memoryUsage().heapUsed - before).toBeLessThan(40e6)
+  expect(queue.takeDue(1e6)).toBe('near')
+  expect(queue.nextDueMs).toBe(1e9)
+})
