@@ -7,11 +7,11 @@ export const message = {
   /** A liar's HELLO: it names an address that makes the receiver believe the opposite arbiter. */
   helloOfLiar: 4,
   ping: 5,
-  pong: 14,
+  pong: 18,
 } as const
 
 /** Pings of a challenge are numbered from 1; 0 stands for one of a challenge that is over. */
-export const maxPing = 8
+export const maxPing = 12
 
 const bits = 5
 const mask = 31

@@ -62,7 +62,8 @@ export class Model extends WorldState {
     ends |= at.incarnationBits(1, this.incarnation(this.hostAt[2 * connection + 1]!))
     ends |= at.timerBit(0, at.timer.handshake) | at.timerBit(1, at.timer.handshake)
     this.setEnds(connection, ends)
-    if (this.isLiarAt[2 * connection] || this.isLiarAt[2 * connection + 1]) this.touch(connection)
+    const { from, to } = this.world.routes[this.routeOf[connection]!]!
+    if (this.isUntrue(from) || this.isUntrue(to)) this.touch(connection)
     if (this.isLiarAt[2 * connection]) return
     this.#event(this.slotAt[2 * connection]!, 1, connection)
     this.send(connection, 0, message.hello)
@@ -236,11 +237,14 @@ export class Model extends WorldState {
     const ours = this.hostAt[2 * connection + side]!
     const theirs = this.hostAt[2 * connection + 1 - side]!
     const ends = this.ends(connection)
-    const { hosts, slots } = this.world
-    const seen = hosts[theirs]!.tellsIp ?? slots[this.slotAt[2 * connection + 1 - side]!]!.peerIp
+    const { hosts, slots, routes } = this.world
+    const { seen } = routes[this.routeOf[connection]!]!
+    const told = side === 0 ? seen?.dialer : seen?.acceptor
+    const there = side === 0 ? seen?.acceptor : seen?.dialer
+    const ourIp = told ?? slots[this.slotAt[2 * connection + 1 - side]!]!.peerIp
     const honest = arbiterOf({
-      ourIp: seen as PeerIp,
-      theirIp: slots[slot]!.peerIp as PeerIp,
+      ourIp: (hosts[theirs]!.tellsIp ?? ourIp) as PeerIp,
+      theirIp: (there ?? slots[slot]!.peerIp) as PeerIp,
       ourInstanceId: instanceId(ours, at.incarnationOf(ends, side)),
       theirInstanceId: instanceId(theirs, at.incarnationOf(ends, 1 - side)),
     })
@@ -326,7 +330,10 @@ export class Model extends WorldState {
           this.violation ??= `established connection ${id} was closed, and no fault had touched it`
       },
       challenge: (id, ping, startsRound) => {
-        if (ping > maxPing) throw new Error('more challenge pings than the model can number')
+        if (ping > maxPing) {
+          this.violation ??= 'more challenge pings than the model can number'
+          return
+        }
         const side = this.#side(id)
         if (startsRound) this.setEnds(id, this.ends(id) & ~at.heardBit(side))
         this.send(id, side, message.ping + ping)

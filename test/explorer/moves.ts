@@ -78,6 +78,9 @@ export function freeMoves(model: Model, moves: number[]): void {
   if (moves.length === 0) timePasses(model, moves)
 }
 
+/** A candidate is held for two challenges of three steps each. */
+const heldSteps = 6
+
 /**
  * Which timers may fire although other things are still going on: those for whose end nothing has to
  * arrive in time. The hold may always end while our own dial is under way. The others wait for an answer,
@@ -88,8 +91,8 @@ function permittedTimers(model: Model, connection: number, side: number, moves: 
   const ends = model.ends(connection)
   if (at.statusOf(ends, side) === at.over || model.isLiarAt[2 * connection + side]) return
   const armed = at.timersOf(ends, side)
-  const isIncumbent =
-    model.table.view(model.w[model.slotAt[2 * connection + side]!]!).incumbent === connection
+  const slot = model.table.view(model.w[model.slotAt[2 * connection + side]!]!)
+  const isIncumbent = slot.incumbent === connection
   if (armed === 0 && !isIncumbent) return
   if ((armed & (1 << at.timer.hold)) !== 0)
     moves.push(moveOf('timer', connection, timerDetail(side, at.timer.hold)))
@@ -99,9 +102,12 @@ function permittedTimers(model: Model, connection: number, side: number, moves: 
       moves.push(moveOf('timer', connection, timerDetail(side, kind)))
   }
   if ((armed & (1 << at.timer.challenge)) !== 0) {
-    if (!mayAnswer || !isPingOutstanding(model, connection, side))
+    if (!isPingOutstanding(model, connection, side) && slot.challengeAge < heldSteps)
       moves.push(moveOf('timer', connection, timerDetail(side, at.timer.challenge)))
   }
+  const isDue = slot.challengeAge >= heldSteps - 1
+  if (isDue && (armed & (1 << at.timer.held)) !== 0)
+    moves.push(moveOf('timer', connection, timerDetail(side, at.timer.held)))
   if (isIncumbent && !mayAnswer) moves.push(moveOf('pingTimeout', connection, side))
 }
 

@@ -29,6 +29,8 @@ export interface SlotView {
   /** Those of which this end is the arbiter. */
   readonly ours: number
   readonly mayDial: boolean
+  /** Pings of the challenge that were sent after the oldest held candidate's first one. */
+  readonly challengeAge: number
 }
 
 /**
@@ -124,7 +126,16 @@ function viewOf(state: SlotState): SlotView {
     dialing,
     ours,
     mayDial: mayStartDial(state),
+    challengeAge: challengeAge(state),
   }
+}
+
+function challengeAge({ candidates, challenge }: SlotState): number {
+  let age = 0
+  for (const candidate of candidates)
+    if (candidate.stage === 'held' && challenge !== null)
+      age = Math.max(age, challenge.lastPing - candidate.firstPing)
+  return age
 }
 
 /** Established and lost alternate, one incumbent at a time; and no more candidates than there may be. */

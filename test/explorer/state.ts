@@ -1,7 +1,7 @@
 import { lengthOf } from './fifo.js'
 import * as at from './layout.js'
 import type { SlotTable } from './slot-table.js'
-import { faultKinds, type World } from './world.js'
+import { faultKinds, isUntrue, type World } from './world.js'
 
 /** One state of a world, in packed words, and which slot and host each end of a connection belongs to. */
 export class WorldState {
@@ -18,6 +18,8 @@ export class WorldState {
   readonly slotAt: readonly number[]
   readonly hostAt: readonly number[]
   readonly isLiarAt: readonly boolean[]
+  /** By route: a dial gets through, and both hosts are honest. */
+  readonly isPromising: readonly boolean[]
   readonly w: Int32Array
   /** What `settle` renumbered, as from × 16 + to: for those who tell a story. */
   readonly renames: number[] = []
@@ -32,6 +34,9 @@ export class WorldState {
     this.slotAt = this.routeOf.flatMap((r) => [world.routes[r]!.from, world.routes[r]!.to])
     this.hostAt = this.slotAt.map((slot) => world.slots[slot]!.host)
     this.isLiarAt = this.hostAt.map((host) => world.hosts[host]!.isLiar === true)
+    this.isPromising = world.routes.map(
+      ({ from, to, isReachable }) => isReachable && !this.isUntrue(from) && !this.isUntrue(to),
+    )
     this.left = world.slots.length
     this.firstConnection = this.left + 2
     this.size = this.firstConnection + at.wordsPerConnection * this.connectionCount
@@ -51,6 +56,10 @@ export class WorldState {
     }
     this.w[this.left + 1]! |= Math.min(faults, this.world.maxFaults ?? faults) << at.field.faults
     this.judgeMustConnect()
+  }
+
+  isUntrue(slot: number): boolean {
+    return isUntrue(this.world.hosts[this.world.slots[slot]!.host]!)
   }
 
   ends(connection: number): number {
@@ -105,12 +114,13 @@ export class WorldState {
    * left that no fault touched, and that must connect somebody?
    */
   judgeMustConnect(): void {
-    const { routes } = this.world
-    let isPossible = routes.some(({ from, isReachable }) => isReachable && this.dialsLeft(from) > 0)
+    let isPossible = this.world.routes.some(
+      ({ from }, route) => this.isPromising[route]! && this.dialsLeft(from) > 0,
+    )
     for (let connection = 0; connection < this.connectionCount; connection++) {
       const ends = this.ends(connection)
-      const isReachable = routes[this.routeOf[connection]!]!.isReachable
-      if (isReachable && (ends & at.touchedBit) === 0 && at.isUnderWay(ends)) isPossible = true
+      const isPromising = this.isPromising[this.routeOf[connection]!]!
+      if (isPromising && (ends & at.touchedBit) === 0 && at.isUnderWay(ends)) isPossible = true
     }
     const word = this.w[this.left + 1]!
     this.w[this.left + 1] = at.write(word, at.field.mustConnect, 1, isPossible ? 1 : 0)

@@ -35,6 +35,8 @@ export interface WorldRoute {
   readonly to: number
   /** False: the dial gets nowhere, and fails at some time. */
   readonly isReachable: boolean
+  /** At which addresses the two see each other this way, where these are not those of the slots. */
+  readonly seen?: { readonly dialer: string; readonly acceptor: string }
   /** How many connections of this route may exist at the same time. */
   readonly width: number
 }
@@ -52,4 +54,7 @@ export interface World {
   readonly isDeep?: boolean
 }
 
-export const maxCount = 3
+/** Whether nothing that this host says can be relied on. */
+export function isUntrue(host: WorldHost): boolean {
+  return host.isLiar === true || host.tellsIp !== undefined
+}
