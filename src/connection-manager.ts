@@ -1,4 +1,5 @@
 import createDebug from 'debug'
+import { checkMessage } from './connection/app-channel.js'
 import { AppHandlers, type MessageHandler } from './connection/app-handlers.js'
 import type {
   ConnectionEvents,
@@ -129,7 +130,7 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
     if (this.#registry.isBanned(parsed.ip)) {
       throw new HoldfastError('BANNED', `${parsed.ip} is banned: unban it first`)
     }
-    const entry = ensureEntry(this.#registry, parsed, 'added')
+    const entry = ensureEntry(this.#registry, parsed, 'connect')
     if (entry === undefined) {
       throw new HoldfastError('CONNECT_FAILED', `no room for another known peer: ${parsed.ip}`)
     }
@@ -209,6 +210,7 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
    * its hard limit, or that accepts no message of this size, does not.
    */
   broadcast(type: string, bytes: Uint8Array): number {
+    checkMessage(type, bytes)
     let taken = 0
     for (const peer of this.#links.incumbents.values()) {
       try {

@@ -4,8 +4,11 @@ import { initialDialState, type DialState } from './rules/dial-policy.js'
 import { parsePeerAddress, parsePeerIp, type PeerAddress, type PeerIp } from './rules/peer-ip.js'
 import { Slot } from './slot.js'
 
-/** How a peer became known. */
-export type PeerSource = 'kept' | 'added' | 'inbound'
+/** How a peer became known: by a user's `keep`, `add` or `connect`, or because it came by itself. */
+export type PeerSource = 'kept' | 'added' | 'connect' | 'inbound'
+
+/** A user's word that a peer is to be dialled goes before how it was met. */
+const isLasting = (source: PeerSource): boolean => source === 'kept' || source === 'added'
 
 export interface Ban {
   readonly reason: string
@@ -185,6 +188,7 @@ export class PeerRegistry {
   #ensure(address: PeerAddress, source: PeerSource): PeerEntry | undefined {
     const known = this.#entries.get(peerKey(address.ip))
     if (known !== undefined) {
+      if (isLasting(source) && !isLasting(known.source)) known.source = source
       if (address.port !== undefined) {
         known.configuredPort = address.port
         known.host = address.host

@@ -149,6 +149,14 @@ export class AppChannel {
   }
 }
 
+/** Throws TypeError or RangeError for what is no message at all, whoever it is for. */
+export function checkMessage(type: string, bytes: Uint8Array): void {
+  checkTypeName(type)
+  if (!((bytes as unknown) instanceof Uint8Array)) {
+    throw new TypeError('the bytes of a message are a Uint8Array')
+  }
+}
+
 /** Throws RangeError unless `type` is 1 to 64 bytes of UTF-8. */
 export function checkTypeName(type: string): void {
   if (typeof type !== 'string')

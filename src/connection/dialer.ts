@@ -236,6 +236,8 @@ export class Dialer {
   #isWanted(entry: PeerEntry): boolean {
     if (entry.isDialPaused || this.#registry.isBanned(entry.ip)) return false
     if (entry.isKept) return true
+    // Whoever asked for one connection that never came asked for no more than that.
+    if (entry.source === 'connect' && entry.timesConnected === 0) return false
     const isDialable =
       (entry.toldPort ?? entry.configuredPort) !== undefined || entry.source !== 'inbound'
     return isDialable && entry.dial.failures < this.#limits.maxDialFailures

@@ -163,6 +163,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     }
     this.abandonDial(entry)
     this.#incumbents.get(entry.key)?.closeFor(reason)
+    this.waiters.reject(entry, connectFailed(entry, reason))
   }
 
   /** Ends everything: see ConnectionManager.stop. */

@@ -10,7 +10,7 @@ import type { ConnectionId } from '../rules/election.js'
 import type { PeerIp } from '../rules/peer-ip.js'
 import { encodeMessage, type EncodedFrame } from '../wire/message-codec.js'
 import type { WireMessage } from '../wire/messages.js'
-import { AppChannel, checkTypeName } from './app-channel.js'
+import { AppChannel, checkMessage } from './app-channel.js'
 import type { AppResult, ConnectionLimits, ConnectionOwner } from './connection-owner.js'
 import { DrainWatch } from './drain-watch.js'
 import { FrameLoop, type FrameLoopHost } from './frame-loop.js'
@@ -389,9 +389,7 @@ export class PeerConnection implements ServicePeer {
   }
 
   #checkSendable(type: string, bytes: Uint8Array): void {
-    checkTypeName(type)
-    if (!(bytes instanceof Uint8Array))
-      throw new TypeError('the bytes of a message are a Uint8Array')
+    checkMessage(type, bytes)
     this.#checkConnected()
     const maxBytes = this.hello.maxFrameBytes - 6
     if (bytes.length > maxBytes) {

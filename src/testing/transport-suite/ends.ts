@@ -37,6 +37,19 @@ export const endTests: readonly SuiteTest[] = [
     body: lastBytesAgainstTheStream,
   },
   {
+    name: 'a reader that is paused closes as well as any, and its last bytes arrive',
+    body: async (bench) => {
+      const { dialler, acceptor } = await bench.connect()
+      acceptor.pause()
+      dialler.write(2 ** 22)
+      await bench.quiet()
+      acceptor.write(1_000)
+      acceptor.close()
+      await bench.closedInOrder(acceptor, dialler)
+      bench.checkReceived(dialler, 1_000)
+    },
+  },
+  {
     name: 'nothing that was written before is lost when both ends close at once',
     body: async (bench) => {
       const { dialler, acceptor } = await bench.connect()
