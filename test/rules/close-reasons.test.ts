@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import type { CloseReason, CloseReasonKind } from '../../src/contracts/close-reason.js'
 import {
@@ -6,6 +7,7 @@ import {
   isTransient,
   reasonFromBye,
 } from '../../src/rules/close-reasons.js'
+import { outcomeOf } from '../../src/rules/dial-policy.js'
 import { decodeMessage, encodeMessage } from '../../src/wire/message-codec.js'
 
 /** What a node says of a connection's end, and whether it passes; `null`: never said in a BYE. */
@@ -86,5 +88,35 @@ describe('a reason in one line', () => {
     )
     expect(describeReason({ kind: 'ended', by: 'network' })).toBe('lost: ended')
     expect(describeReason({ kind: 'slow', by: 'us', text: '' })).toBe('closed by this node: slow')
+  })
+})
+
+describe('docs/CLOSE-REASONS.md', () => {
+  const page = readFileSync(new URL('../../docs/CLOSE-REASONS.md', import.meta.url), 'utf8')
+  const [reasonTable = '', errorTable = ''] = page.split('\n## Errors\n')
+  const rowsOf = (text: string): string[][] =>
+    text
+      .split('\n')
+      .filter((line) => line.startsWith('| `'))
+      .map((line) => line.split('|').map((cell) => cell.trim().replaceAll('`', '')))
+      .map((cells) => cells.slice(1, -1))
+
+  test('has one row for each kind, with its BYE code, whether it passes and what it costs', () => {
+    const rows = rowsOf(reasonTable)
+    expect(rows.map(([kind]) => kind).sort()).toEqual([...allKinds].sort())
+    for (const [name, code, by, passes, costs] of rows) {
+      const kind = name as CloseReasonKind
+      expect(code, kind).toBe(byeCodes[kind] === undefined ? 'never sent' : `${byeCodes[kind]}`)
+      expect(by, kind).toBe(byeCodes[kind] === undefined ? 'network' : 'us, peer')
+      expect(passes, kind).toBe(isTransient(reasonOf(kind)) ? 'yes' : 'no')
+      expect(costs, kind).toBe(outcomeOf(reasonOf(kind)).kind)
+    }
+  })
+
+  test('has one row for each code of HoldfastError', () => {
+    const source = readFileSync(new URL('../../src/errors.ts', import.meta.url), 'utf8')
+    const codes = [...source.matchAll(/^ {2}\| '([A-Z_]+)'$/gm)].map(([, code]) => code)
+    expect(codes.length).toBeGreaterThan(20)
+    expect(rowsOf(errorTable).map(([code]) => code)).toEqual(codes)
   })
 })
