@@ -105,10 +105,9 @@ const paths: readonly {
   {
     path: 'a listener',
     kind: 'disconnected',
-    close: ({ node, raw }) => {
+    close: ({ node }) => {
       node.pings.on('ponged', ({ peer }) => peer.close('enough'))
       void node.pings.ping(node.peer).catch(() => undefined)
-      void raw
     },
   },
   {

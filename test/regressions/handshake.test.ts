@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { defaultConnectionLimits } from '../../src/connection/connection-options.js'
 import type { PeerService, ServicePeer } from '../../src/contracts/peer-service.js'
 import { byeCodes } from '../../src/rules/close-reasons.js'
-import type { MessageKind, WireMessage } from '../../src/wire/messages.js'
+import type { WireMessage } from '../../src/wire/messages.js'
 import { World, directions, establish, type SimulatedNode } from '../support/simulated-node.js'
 import type { RawConnection } from '../support/raw-peer.js'
 
@@ -83,7 +83,7 @@ describe.each(directions)('over an %s connection', (direction) => {
     { kind: 'busy', id: 1, retryAfterMs: 1 },
     { kind: 'cancel', id: 1 },
   ]
-  test.each(early.map((message) => ({ kind: message.kind as MessageKind, message })))(
+  test.each(early.map((message) => ({ kind: message.kind, message })))(
     'a remote that speaks too early is closed without a trace: $kind (F41)',
     async ({ message }) => {
       const world = new World()

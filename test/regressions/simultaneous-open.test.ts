@@ -92,14 +92,14 @@ describe('simultaneous open', () => {
     const world = new World()
     const node = await world.running(lower)
     const raw = world.raw(higher)
-    await raw.listen((winner) => {
-      winner.hello()
-    })
+    await raw.listen()
     const connecting = node.connections.connect(higher)
     const other = raw.dial(lower)
     other.hello()
-    await world.advance(1_000)
+    await world.advance(100)
     const [winner] = raw.accepted
+    winner!.hello()
+    await world.advance(100)
     expect(winner!.kinds).toEqual(['hello', 'ready'])
     expect(other.isOpen).toBe(true)
     // The elected one dies unanswered: the other is elected, and loses nothing.

@@ -45,6 +45,8 @@ export interface RaceScript {
   /** Milliseconds one way, by sender and receiver. */
   readonly latencies: readonly (readonly [minMs: number, maxMs: number])[]
   readonly patienceMs: number
+  /** Whether the nodes meet in peace before the actions begin. */
+  readonly isCalmAtFirst: boolean
   /** Dials from one to the other never get through. */
   readonly oneWay: readonly { readonly from: HostIndex; readonly to: HostIndex }[]
   readonly actions: readonly (RaceAction & { readonly afterMs: number })[]
@@ -58,6 +60,8 @@ const endsByFault: ReadonlySet<CloseReasonKind> = new Set([
   'confirm-timeout',
 ])
 
+/** More than patience, the longest hold and a few round trips. */
+const meetMs = 8_000
 const settleMs = 60_000
 const quietMs = 300_000
 
@@ -76,6 +80,7 @@ export function raceScripts(hosts: readonly string[]): fc.Arbitrary<RaceScript> 
       hosts: fc.shuffledSubarray([...hosts], { minLength: count, maxLength: count }),
       latencies: fc.array(latency, { minLength: count * count, maxLength: count * count }),
       patienceMs: fc.constantFrom(0, 0, 2_000),
+      isCalmAtFirst: fc.boolean(),
       oneWay: fc.oneof(
         { weight: 2, arbitrary: fc.constant([]) },
         { weight: 1, arbitrary: pair.map((only) => [only]) },
@@ -179,6 +184,7 @@ export class Race {
     }
     for (const host of hosts) this.#racers.push(new Racer(this, host))
     for (const racer of this.#racers) racer.start()
+    if (this.#script.isCalmAtFirst) await this.#meet()
     for (const action of actions) {
       await this.#watch(action.afterMs)
       this.note(`script: ${JSON.stringify(action)}`)
@@ -194,6 +200,22 @@ export class Race {
     this.#checkQuiet()
     if (this.#countDials() !== dialsBefore) this.fail('a dial left although nothing had happened')
     for (const racer of this.#racers) await racer.stop(this.world)
+  }
+
+  /** Without a fault they are all connected soon, and no dial has failed but where none gets through. */
+  async #meet(): Promise<void> {
+    await this.#watch(meetMs)
+    this.#checkPairs()
+    for (const { node } of this.#racers) {
+      for (const { ip, error } of node.dialFailed) {
+        if (error.code !== 'DIAL_FAILED')
+          this.fail(`${node.host} failed to dial ${ip}: ${String(error)}`)
+      }
+      for (const { remote, reason } of node.inboundRefused) {
+        this.fail(`${node.host} refused ${remote.host}: ${reason.kind}`)
+      }
+    }
+    this.#look()
   }
 
   get hosts(): readonly string[] {
@@ -330,9 +352,15 @@ export class Race {
     return this.#racers.reduce((sum, racer) => sum + racer.node.transport.dialled.length, 0)
   }
 
-  #checkQuiet(): void {
+  #checkPairs(): void {
     for (const racer of this.#racers) {
       for (const other of this.#racers) if (other !== racer) this.#checkPair(racer, other)
+    }
+  }
+
+  #checkQuiet(): void {
+    this.#checkPairs()
+    for (const racer of this.#racers) {
       const { handshaking, dialing } = racer.node.connections.status()
       if (handshaking + dialing > 0) {
         this.fail(`${racer.host} is quiet, and has ${handshaking} handshakes, ${dialing} dials`)
@@ -489,6 +517,12 @@ class Racer implements PeerService {
     node.connections.serve(this)
     node.connections.handle('race', (bytes, peer) => {
       if (this.node === node && !this.isDown) this.#receive(bytes, peer)
+    })
+    node.connections.on('inboundRefused', ({ remote, reason }) => {
+      if (reason.kind === 'misbehaved') this.#race.fail(`${remote.host} misbehaved: ${reason.what}`)
+    })
+    node.connections.on('dialFailed', ({ ip, error }) => {
+      if (error.reason?.kind === 'misbehaved') this.#race.fail(`${ip} misbehaved: ${error.message}`)
     })
     node.connections.on('peerConnected', ({ peer }) => told('connected', peer.ip))
     node.connections.on('peerDisconnected', ({ peer }) => told('disconnected', peer.ip))

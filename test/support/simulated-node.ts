@@ -118,7 +118,7 @@ export class CountingTransport implements Transport {
     if (transport.listen !== undefined) this.listen = (onConnection) => this.#listen(onConnection)
   }
 
-  /** Dials whose promise is not settled. */
+  /** Dials that are not over. */
   get inFlight(): number {
     return [...this.#inFlight.values()].reduce((sum, count) => sum + count, 0)
   }
@@ -132,10 +132,16 @@ export class CountingTransport implements Transport {
     const inFlight = (this.#inFlight.get(address.host) ?? 0) + 1
     this.#inFlight.set(address.host, inFlight)
     this.maxInFlightPerHost = Math.max(this.maxInFlightPerHost, inFlight)
+    // A dial is over as soon as its signal aborts, not only when its promise has found that out.
+    const over = (): void => {
+      options.signal.removeEventListener('abort', over)
+      this.#inFlight.set(address.host, (this.#inFlight.get(address.host) ?? 0) - 1)
+    }
+    options.signal.addEventListener('abort', over)
     try {
       return await this.#transport.dial(address, options)
     } finally {
-      this.#inFlight.set(address.host, (this.#inFlight.get(address.host) ?? 0) - 1)
+      if (!options.signal.aborted) over()
     }
   }
 
