@@ -1,4 +1,4 @@
-import { arbiterOf, type SlotEvent } from '../../src/rules/election.js'
+import { arbiterOf, type Arbiter, type SlotEvent } from '../../src/rules/election.js'
 import type { PeerIp } from '../../src/rules/peer-ip.js'
 import { runEffect, type SlotActions } from '../../src/slot.js'
 import { append, headOf, isPing, isPong, lastOf, maxPing, message } from './fifo.js'
@@ -31,6 +31,7 @@ export class Model extends WorldState {
   violation: string | undefined
   #slot = 0
   #before = 0
+  readonly #arbiters: (Arbiter | undefined)[] = []
   readonly #inputs: number[] = []
   readonly #actions = this.#buildActions()
 
@@ -234,21 +235,9 @@ export class Model extends WorldState {
 
   #acceptHello(connection: number, side: number, isLie: boolean): void {
     const slot = this.slotAt[2 * connection + side]!
-    const ours = this.hostAt[2 * connection + side]!
     const theirs = this.hostAt[2 * connection + 1 - side]!
     const ends = this.ends(connection)
-    const { hosts, slots, routes } = this.world
-    const { seen } = routes[this.routeOf[connection]!]!
-    const told = side === 0 ? seen?.dialer : seen?.acceptor
-    const there = side === 0 ? seen?.acceptor : seen?.dialer
-    const ourIp = told ?? slots[this.slotAt[2 * connection + 1 - side]!]!.peerIp
-    const honest = arbiterOf({
-      ourIp: (hosts[theirs]!.tellsIp ?? ourIp) as PeerIp,
-      theirIp: (there ?? slots[slot]!.peerIp) as PeerIp,
-      ourInstanceId: instanceId(ours, at.incarnationOf(ends, side)),
-      theirInstanceId: instanceId(theirs, at.incarnationOf(ends, 1 - side)),
-    })
-    const isUs = (honest === 'us') !== isLie
+    const isUs = (this.#arbiter(connection, side) === 'us') !== isLie
     const { candidates, incumbent, elected, hold } = this.table.view(this.w[slot]!).state
     const isOpen = incumbent === null && elected === null && hold?.isExpired !== true
     if (side === 1 && isUs && isOpen) {
@@ -259,6 +248,30 @@ export class Model extends WorldState {
     if (side === 0 && !isUs) this.#clearRace(connection, 0)
     const instance = theirs * 4 + at.incarnationOf(ends, 1 - side)
     this.#event(slot, helloAccepted, connection, (isUs ? 16 : 0) + instance)
+  }
+
+  /** The arbiter as this end sees it: a pure function of what the HELLOs said, computed once. */
+  #arbiter(connection: number, side: number): Arbiter {
+    const ends = this.ends(connection)
+    const ours = at.incarnationOf(ends, side)
+    const theirs = at.incarnationOf(ends, 1 - side)
+    const key = ((2 * connection + side) * 4 + ours) * 4 + theirs
+    const known = this.#arbiters[key]
+    if (known !== undefined) return known
+    const { hosts, slots, routes } = this.world
+    const end = 2 * connection + side
+    const { seen } = routes[this.routeOf[connection]!]!
+    const [seenUs, seenThem] =
+      side === 0 ? [seen?.dialer, seen?.acceptor] : [seen?.acceptor, seen?.dialer]
+    const honest = seenUs ?? slots[this.slotAt[end ^ 1]!]!.peerIp
+    const arbiter = arbiterOf({
+      ourIp: (hosts[this.hostAt[end ^ 1]!]!.tellsIp ?? honest) as PeerIp,
+      theirIp: (seenThem ?? slots[this.slotAt[end]!]!.peerIp) as PeerIp,
+      ourInstanceId: instanceId(this.hostAt[end]!, ours),
+      theirInstanceId: instanceId(this.hostAt[end ^ 1]!, theirs),
+    })
+    this.#arbiters[key] = arbiter
+    return arbiter
   }
 
   /** One event of one slot, stepped and carried out. */

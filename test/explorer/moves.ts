@@ -265,5 +265,6 @@ function playFault(
     default:
       kind satisfies never
   }
+  if (model.hasMixedRoles) model.touchAll()
   model.judgeMustConnect()
 }

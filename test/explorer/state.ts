@@ -139,6 +139,19 @@ export class WorldState {
     this.w[this.left + 1] = at.write(word, at.field.race(slot), 1, isOn ? 1 : 0)
   }
 
+  /**
+   * Where each end decides about one of two connections between the same slots, each may wait for the
+   * other's answer: what befalls one of the two touches both.
+   */
+  get hasMixedRoles(): boolean {
+    return this.world.routes.some(({ seen }) => seen !== undefined)
+  }
+
+  touchAll(): void {
+    for (let connection = 0; connection < this.connectionCount; connection++)
+      if (this.ends(connection) !== 0) this.touch(connection)
+  }
+
   touch(connection: number): void {
     this.setEnds(connection, this.ends(connection) | at.touchedBit)
   }
