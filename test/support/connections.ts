@@ -3,7 +3,7 @@ import type { Connection, Transport } from '../../src/contracts/transport.js'
 import type { SimulatedClock } from '../../src/testing/simulated-clock.js'
 
 /** A signal that does not abort. */
-export const never = new AbortController().signal
+export const never: AbortSignal = new AbortController().signal
 
 /** One end of a connection that records what its reader is told. */
 export class RecordedEnd {

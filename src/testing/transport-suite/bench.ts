@@ -73,7 +73,10 @@ export class TransportBench {
     return listener
   }
 
-  dialRaw(address: Endpoint, signal = new AbortController().signal): Promise<Connection> {
+  dialRaw(
+    address: Endpoint,
+    signal: AbortSignal = new AbortController().signal,
+  ): Promise<Connection> {
     this.isInsideDial = true
     try {
       return this.#underTest.dialler.dial(address, { signal })
