@@ -148,9 +148,8 @@ export function receiveWrite(turn: Turn, token: number, result: WriteResult): vo
     case 'moved':
       return moved(turn, work, result.tip)
     case 'unknownAncestor':
-      getOutOfTrouble(turn, 'store')
-      state.isTipKnown = false
-      return endFork(turn)
+      endFork(turn)
+      return moved(turn, work, state.tip)
     case 'threw':
       if (work.kind === 'submit') return answer(turn, work.ticket, result)
       state.postponed = work

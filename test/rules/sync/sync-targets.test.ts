@@ -2,7 +2,16 @@ import { describe, expect, test } from 'vitest'
 import { refOf, testChain, testChainRules } from '../../../src/testing/test-chain.js'
 import { phaseOf } from '../../../src/rules/sync/phase.js'
 import { progressOf } from '../../../src/rules/sync/view.js'
-import { alwaysBusy, claimOf, honest, isGetBlocks, lacking, silent, twisted } from './peers.js'
+import {
+  alwaysBusy,
+  brokenPayload,
+  claimOf,
+  honest,
+  isGetBlocks,
+  lacking,
+  silent,
+  twisted,
+} from './peers.js'
 import { World, type Behaviour } from './world.js'
 
 const chain = testChain({ length: 300, blockBytes: 2_000 })
@@ -99,6 +108,13 @@ describe('a claim', () => {
     },
   )
 
+  test.each([NaN, -1, Infinity, 0.5, 2 ** 53])('of %d is none', (height) => {
+    const world = new World({ chain, store: genesis, rules: { compare: () => 1 } }).start()
+    const liar = world.joinWith('liar', claimOf(height), silent)
+    expect(world.state.peers.get(liar.connection)?.claim).toBeUndefined()
+    expect(world.state.phase).toEqual({ kind: 'probing' })
+  })
+
   test('with a base above its height makes nobody usable (F74)', () => {
     const world = new World({ chain, store: genesis }).start()
     const peer = world.joinWith('a', refOf(chain.at(10)), honest(chain), 20)
@@ -190,6 +206,13 @@ describe('peers that do not deliver', () => {
     expect(world.run(60_000, () => world.tip?.hash === chain.tip.hash)).toBe(true)
   })
 
+  test('are not left alone for their whole cooldown when there is nobody else (F69)', () => {
+    const world = new World({ chain, store: genesis }).start()
+    const only = world.joinWith('only', chain.tip, silent)
+    world.run(300_000)
+    expect(only.asked.filter(isGetBlocks).length).toBeGreaterThan(20)
+  })
+
   test('but ask us to wait are waited for and not blamed (F84)', () => {
     const world = new World({ chain, store: genesis }).start()
     let isBusy = true
@@ -252,9 +275,15 @@ describe('blocks that nobody asked for', () => {
     const generous = twisted(chain, (_, { from, count }) =>
       chain.blocks.slice(from, from + count + 1),
     )
-    world.joinWith('generous', chain.tip, generous)
+    const peer = world.joinWith('generous', chain.tip, generous)
     expect(world.run(30_000, () => world.tip?.hash === chain.tip.hash)).toBe(true)
     expect(world.told('peerFaulted')).toEqual([])
+    const granted = peer.asked.filter(isGetBlocks).reduce((sum, { count }) => sum + count, 0)
+    const taken = world.effects.reduce(
+      (sum, effect) => sum + (effect.kind === 'check' ? effect.blocks.length : 0),
+      0,
+    )
+    expect(taken).toBeLessThanOrEqual(granted)
   })
 })
 
@@ -323,6 +352,23 @@ describe('a reply', () => {
     world.leave(peer)
     expect(world.tip).toEqual(refOf(chain.at(8)))
     expect(world.told('peerFaulted')).toEqual([])
+  })
+
+  test.each([
+    ['a block of another branch', testChain({ length: 300, blockBytes: 2_000, seed: 3 }).at(6)],
+    ['a block that is too large', { ...chain.at(6), payload: new Uint8Array(5_000) }],
+    ['a payload that was changed', brokenPayload(chain.at(6))],
+  ])('with %s inside is good up to there, and its sender is at fault (F87, F93)', (_, bad) => {
+    const world = new World({ chain, store: genesis }).start()
+    world.joinWith(
+      'bad',
+      chain.tip,
+      twisted(chain, (blocks) => blocks.map((block) => (block.height === 6 ? bad : block))),
+    )
+    world.run(100)
+    expect(world.tip).toEqual(refOf(chain.at(5)))
+    expect(world.told('peerFaulted')).toMatchObject([{ peer: 'bad' }])
+    expect(world.told('forkFound')).toEqual([])
   })
 
   test('may end with an empty chunk, long after its blocks were checked', () => {
