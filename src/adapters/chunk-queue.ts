@@ -1,3 +1,6 @@
+/** In place of a chunk that was taken, so that it is not kept alive. */
+const nothing = new Uint8Array(0)
+
 /** Bytes in order, taken out in other pieces than they were put in. Copies nothing. */
 export class ChunkQueue {
   #chunks: Uint8Array[] = []
@@ -47,6 +50,7 @@ export class ChunkQueue {
   }
 
   #dropFirst(): void {
+    this.#chunks[this.#first] = nothing
     this.#first += 1
     if (this.#first < 1_024 && this.#first < this.#chunks.length) return
     this.#chunks = this.#chunks.slice(this.#first)

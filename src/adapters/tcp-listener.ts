@@ -43,7 +43,7 @@ function startListening(server: Server, { host, port }: Endpoint): Promise<void>
 
 /** The server's own `close` event waits for every accepted socket; the port is free long before it. */
 function stopListening(server: Server): Promise<void> {
-  if (server.listening) server.close()
+  server.close()
   return new Promise((resolve) => {
     setImmediate(resolve)
   })

@@ -97,6 +97,34 @@ describe('connectionFromDuplex', () => {
     expect(stream.destroyed).toBe(true)
   })
 
+  test('what a stream delivers while the reader pauses waits for resume', async () => {
+    const stream = new Duplex({
+      read() {},
+      write(_chunk, _encoding, done) {
+        this.push('answer')
+        done()
+      },
+    })
+    const connection = connectionFromDuplex(stream, { remote: there })
+    const told: string[] = []
+    connection.open({
+      data: (chunk) => {
+        told.push(Buffer.from(chunk).toString())
+        if (told.length > 1) return
+        connection.write([Buffer.from('question')])
+        connection.pause()
+      },
+      drained: () => {},
+      closed: () => {},
+    })
+    stream.push('first')
+    await turn()
+    expect(told).toEqual(['first'])
+    connection.resume()
+    await turn()
+    expect(told).toEqual(['first', 'answer'])
+  })
+
   test('a handler that throws keeps nothing from what follows', async () => {
     const stream = new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() })
     const told: string[] = []

@@ -165,6 +165,21 @@ describe('memoryNetwork', () => {
     expect(clock.pendingTimers).toBe(0)
   })
 
+  test('a connection that is over frees its port', async () => {
+    const clock = new SimulatedClock()
+    const network = memoryNetwork({ clock })
+    const transport = network.transport({ host: '10.0.0.1' })
+    const codes = new Set<unknown>()
+    for (let count = 0; count < 17_000; count++) {
+      transport
+        .dial({ host: '10.0.0.2', port: 24_100 }, { signal: new AbortController().signal })
+        .catch((error: unknown) => codes.add((error as { code: unknown }).code))
+      if (count % 1_000 === 0) await clock.runUntilIdle()
+    }
+    await clock.runUntilIdle()
+    expect([...codes]).toEqual(['ECONNREFUSED'])
+  })
+
   test('a transport that does not listen has no method listen', () => {
     const transport = memoryNetwork().transport({ host: '10.0.0.1', listen: false })
     expect(transport.listen).toBeUndefined()
