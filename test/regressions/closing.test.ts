@@ -203,9 +203,9 @@ test('a broadcast reaches each established peer exactly once (F45)', async () =>
     sendHighWaterBytes: 100_000,
     sendMaxBytes: 200_000,
   })
+  const slow = await establish('inbound', node, world, '10.0.0.9')
   const inbound = await establish('inbound', node, world, '10.0.0.7')
   const outbound = await establish('outbound', node, world, '10.0.0.8')
-  const slow = await establish('inbound', node, world, '10.0.0.9')
   const handshaking = world.raw('10.0.0.10').dial(node.host)
   handshaking.hello()
   await world.advance(100)

@@ -278,7 +278,8 @@ test('concurrent senders on one connection never interleave (F39)', async () => 
           maxInFlightBytes: 20_000,
           highWaterBytes: 1_000,
         })
-        const { a, b } = await world.pair({ a: { maxFrameBytes }, b: { maxFrameBytes } })
+        const limits = { maxFrameBytes, pingIntervalMs: 20, pongTimeoutMs: 1_000_000 }
+        const { a, b } = await world.pair({ a: limits, b: limits })
         const received: number[][] = [[], [], [], [], []]
         for (let sender = 0; sender < 5; sender += 1) {
           b.connections.handle(`sender ${sender}`, (bytes) => {
@@ -293,7 +294,10 @@ test('concurrent senders on one connection never interleave (F39)', async () => 
           a.peer.send(`sender ${sender}`, new Uint8Array(size).fill(sent[sender]!.length % 256))
           sent[sender]!.push(size)
         }
-        await world.advance(60_000)
+        await world.clock.runUntil(() => received.flat().length === bursts.length, {
+          maxMs: 60_000,
+        })
+        await world.advance(100)
         expect(received).toEqual(sent)
         expect([a.disconnected, b.disconnected]).toEqual([[], []])
       },
