@@ -331,7 +331,9 @@ export class Model extends WorldState {
       sendReady: (id) => {
         this.send(id, this.#side(id), message.ready)
       },
-      close: (id) => {
+      close: (id, why) => {
+        // "Busy" asks to come again later: the dial is not used up.
+        if (why === 'busy') this.addDials(this.slotAt[2 * id]!, 1)
         this.closeEnd(id, this.#side(id))
       },
       established: (id) => {

@@ -105,7 +105,7 @@ function permittedTimers(model: Model, connection: number, side: number, moves: 
     if (!isPingOutstanding(model, connection, side) && slot.challengeAge < heldSteps)
       moves.push(moveOf('timer', connection, timerDetail(side, at.timer.challenge)))
   }
-  const isDue = slot.challengeAge >= heldSteps - 1
+  const isDue = slot.state.challenge === null || slot.challengeAge >= heldSteps - 1
   if (isDue && (armed & (1 << at.timer.held)) !== 0)
     moves.push(moveOf('timer', connection, timerDetail(side, at.timer.held)))
   if (isIncumbent && !mayAnswer) moves.push(moveOf('pingTimeout', connection, side))

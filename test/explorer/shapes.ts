@@ -125,9 +125,15 @@ export function mixed(
 }
 
 /** An honest host, and one that says what it likes. */
-export function withLiar(name: string, options: Parameters<typeof pair>[1]): World {
+export function withLiar(
+  name: string,
+  options: { readonly liar: 0 | 1 } & Parameters<typeof pair>[1],
+): World {
   const world = pair(name, options)
-  return { ...world, hosts: [{ name: `the liar ${low}`, isLiar: true }, world.hosts[1]!] }
+  const hosts = world.hosts.map((host, index) =>
+    index === options.liar ? { name: `the liar ${host.name}`, isLiar: true } : host,
+  )
+  return { ...world, hosts }
 }
 
 /** How often hosts may start again in all. */

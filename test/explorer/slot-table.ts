@@ -155,6 +155,11 @@ function judgeStep(
       holder = undefined
     }
   }
+  for (const effect of effects) {
+    const isRefusal = effect.kind === 'close' && effect.why === 'duplicate'
+    if (isRefusal && before.incumbent === null && after.incumbent === null)
+      return `connection ${effect.id} is refused as a duplicate, and nobody is connected`
+  }
   if (holder !== after.incumbent?.id) return 'the incumbent changed and nobody was told'
   const ids = after.candidates.map(({ id }) => id)
   if (new Set(ids).size < ids.length) return 'a connection is a candidate twice'

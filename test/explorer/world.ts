@@ -50,6 +50,8 @@ export interface World {
   readonly faults: Readonly<Partial<Record<FaultKind, number>>>
   /** Of all faults together; the sum of them when it is left out. */
   readonly maxFaults?: number
+  /** More than about 50,000 states. */
+  readonly isLarge?: boolean
   /** Only in the long run. */
   readonly isDeep?: boolean
 }

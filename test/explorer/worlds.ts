@@ -54,7 +54,7 @@ const shortWorlds: readonly World[] = [
   ]),
   multihomed('one host with two addresses', { dials: [1, 1, 1] }),
   ...withEachFault('one host with two addresses', (name, fault) =>
-    multihomed(name, { dials: [1, 1, 1], ...fault }),
+    multihomed(name, { dials: [1, fault.dialsAfterRestart > 0 ? 0 : 1, 1], ...fault }),
   ),
   ...(['dialer', 'acceptor'] as const).flatMap((arbiter) => [
     mixed(`mixed roles, the ${arbiter} decides`, { arbiter, dials: [1, 1] }),
@@ -64,7 +64,8 @@ const shortWorlds: readonly World[] = [
   ]),
   pair('the higher lies: both think that they decide', { dials: [2, 2], highTells: '10.0.0.7' }),
   pair('the lower lies: nobody thinks that it decides', { dials: [2, 2], lowTells: '10.0.0.7' }),
-  withLiar('a liar', { dials: [2, 2] }),
+  withLiar('the lower is a liar', { liar: 0, dials: [1, 1] }),
+  withLiar('the higher is a liar', { liar: 1, dials: [1, 1] }),
   ...peers.map(({ peer, text }) =>
     shared(`${text}, one of them a liar`, { peer, dials: [1, 1, 1], second: 'liar' }),
   ),
@@ -78,9 +79,22 @@ const deepWorlds: readonly World[] = [
     faults: { crash: 2, vanish: 2, reset: 2, hole: 2, halfHole: 2, early: 2, dialFail: 2 },
     maxFaults: 2,
   }),
+  ...withEachFault('one host with two addresses, a dial from everywhere', (name, fault) =>
+    multihomed(name, { dials: [1, 1, 1], ...fault }),
+  ),
+  ...peers.map(({ peer, text }) =>
+    shared(`${text}, a crash and an early timer`, {
+      peer,
+      dials: [1, 1, 0],
+      dialsAfterRestart: 1,
+      faults: { crash: 1, early: 1 },
+    }),
+  ),
 ]
 
+const largeWorlds = /two behind .* (crash|liar)|two addresses, a crash|a crash and an early timer/
+
 export const worlds: readonly World[] = [
-  ...shortWorlds,
+  ...shortWorlds.map((world) => ({ ...world, isLarge: largeWorlds.test(world.name) })),
   ...deepWorlds.map((world) => ({ ...world, isDeep: true })),
 ]
