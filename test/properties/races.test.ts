@@ -11,7 +11,7 @@ describe('nodes that dial each other over a network that fails', () => {
       fc.asyncProperty(raceScripts(hosts), async (script) => {
         await new Race(script).run()
       }),
-      { seed, numRuns: 200 },
+      { seed, numRuns: 400 },
     )
   })
 })
