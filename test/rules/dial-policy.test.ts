@@ -117,6 +117,10 @@ describe('an inbound handshake', () => {
     expect(relayed).toEqual(deferred)
   })
 
+  test('that is over defers nothing, even before its end was noted (F17)', () => {
+    expect(judgeDial(deferred, facts(3_000, asLower), limits)).toEqual({ kind: 'dial' })
+  })
+
   test('that failed defers nothing any more: the next look may dial (F17)', () => {
     const failed = afterInboundHandshakes(deferred, false, 3_000)
     expect(judgeDial(failed, facts(3_000, asLower), limits)).toEqual({ kind: 'dial' })

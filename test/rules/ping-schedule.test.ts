@@ -34,7 +34,8 @@ function run(conduct: Conduct): {
   const pings: number[] = []
   const missed: number[] = []
   const pongs: { dueMs: number; sentMs: number }[] = []
-  while (nextMs <= untilMs) {
+  for (let look = 0; nextMs <= untilMs; look++) {
+    if (look > 100_000) throw new Error(`still not given up at ${nextMs}`)
     const pong = pongs[0]
     if (pong !== undefined && pong.dueMs <= nextMs) {
       pongs.shift()
