@@ -190,6 +190,7 @@ describe('requests', () => {
     type: fc.nat(2),
     answers: fc.array(fc.integer({ min: 0, max: 9_000 }), { maxLength: 3 }),
     isRefused: fc.boolean(),
+    timeoutMs: fc.constantFrom(1_000, 3_000, 5_000),
   })
 
   test('each reply reaches the request that asked for it (F35)', async () => {
@@ -201,8 +202,8 @@ describe('requests', () => {
           const world = new World({ latencyMs: 5 })
           const node = await world.running('10.0.0.1')
           const raw = await establish('inbound', node, world)
-          const settled = fates.map(({ type }, index) =>
-            node.peer.request(`t${type}`, Uint8Array.of(index), { timeoutMs: 5_000 }).then(
+          const settled = fates.map(({ type, timeoutMs }, index) =>
+            node.peer.request(`t${type}`, Uint8Array.of(index), { timeoutMs }).then(
               (bytes) => [...bytes],
               (error: unknown) => (error as HoldfastError).code,
             ),
@@ -223,9 +224,9 @@ describe('requests', () => {
             if (!asked.has(id)) raw.send({ kind: 'answer', id, bytes: Uint8Array.of(255) })
           }
           await world.advance(10_000)
-          const expected = fates.map(({ answers, isRefused }, index) => {
+          const expected = fates.map(({ answers, isRefused, timeoutMs }, index) => {
             const firstMs = Math.min(...answers)
-            if (firstMs + 11 > 5_000) return 'REQUEST_TIMEOUT'
+            if (firstMs + 11 > timeoutMs) return 'REQUEST_TIMEOUT'
             return isRefused ? 'REQUEST_REFUSED' : [index, answers.indexOf(firstMs)]
           })
           expect(await Promise.all(settled)).toEqual(expected)

@@ -6,7 +6,7 @@ import { HeldDials, World, type SimulatedNode } from '../support/simulated-node.
 
 const lower = '10.0.0.1'
 const higher = '10.0.0.9'
-const handshakeMs = 20_000
+const { handshakeTimeoutMs: handshakeMs } = defaultConnectionLimits
 
 /** Nothing of a lost dial stays with a peer. */
 function expectNoCost(node: SimulatedNode, ip: string): void {
@@ -172,8 +172,9 @@ describe('simultaneous open', () => {
       expect(a.connections.status().dialing).toBe(0)
       // Its late success is discarded.
       held!.succeed()
-      await world.advance(60_000)
+      await world.advance(1_000)
       expect(world.network.connections(a.host, b.host)).toHaveLength(1)
+      await world.advance(60_000)
       expect([a.connected.length, b.connected.length]).toEqual([1, 1])
       expect([a.disconnected, b.disconnected]).toEqual([[], []])
       expectNoCost(a, b.host)

@@ -50,6 +50,8 @@ export interface RaceScript {
   /** Dials from one to the other never get through. */
   readonly oneWay: readonly { readonly from: HostIndex; readonly to: HostIndex }[]
   readonly actions: readonly (RaceAction & { readonly afterMs: number })[]
+  /** At last a connection of this pair breaks; `from` sees it at once, and `to` for long not at all. */
+  readonly halfOpen: { readonly from: HostIndex; readonly to: HostIndex }
 }
 
 /** Ends that a fault of the network explains. Nothing explains the others on an established connection. */
@@ -63,6 +65,8 @@ const endsByFault: ReadonlySet<CloseReasonKind> = new Set([
 /** More than patience, the longest hold and a few round trips. */
 const meetMs = 8_000
 const settleMs = 60_000
+/** The longest backoff and the longest challenge, a dial and a handshake. */
+const halfOpenMs = 8_000 + 5_000 + 5_000
 const quietMs = 300_000
 
 /** Random scripts for two to four nodes. */
@@ -89,6 +93,7 @@ export function raceScripts(hosts: readonly string[]): fc.Arbitrary<RaceScript> 
         fc.tuple(gapMs, actionOf(host, pair)).map(([afterMs, action]) => ({ ...action, afterMs })),
         { maxLength: 14 },
       ),
+      halfOpen: pair,
     })
   })
 }
@@ -199,6 +204,7 @@ export class Race {
     await this.#watch(quietMs)
     this.#checkQuiet()
     if (this.#countDials() !== dialsBefore) this.fail('a dial left although nothing had happened')
+    await this.#breakHalf()
     for (const racer of this.#racers) await racer.stop(this.world)
   }
 
@@ -215,6 +221,23 @@ export class Race {
         this.fail(`${node.host} refused ${remote.host}: ${reason.kind}`)
       }
     }
+    this.#look()
+  }
+
+  /** An end that is dead and does not know it locks nobody out. */
+  async #breakHalf(): Promise<void> {
+    const { hosts, halfOpen, oneWay } = this.#script
+    if (oneWay.some(({ from, to }) => from === halfOpen.from && to === halfOpen.to)) return
+    const [from, to] = [hosts[halfOpen.from]!, hosts[halfOpen.to]!]
+    for (const { id, dialler } of this.world.network.connections(from, to)) {
+      this.#touched.set(id, 'fault')
+      this.world.network.reset(
+        id,
+        dialler.host === from ? { acceptorAfterMs: 120_000 } : { diallerAfterMs: 120_000 },
+      )
+    }
+    await this.#watch(halfOpenMs)
+    this.#checkPairs()
     this.#look()
   }
 
