@@ -1,5 +1,5 @@
 import { tellFork } from './claims.js'
-import { cancel } from './requests.js'
+import { cancel, disappoint } from './requests.js'
 import { isSetAside, recordOf, setAside } from './standing.js'
 import {
   tell,
@@ -42,24 +42,34 @@ export function reject(turn: Turn, { block, sender }: HeldBlock, reason: string)
   setAside(state, sender.key, now)
 }
 
-/** What the peer has does not link to what we have: no fault, but for a fork attempt to look at. */
-export function leaveBranch(turn: Turn, peer: SyncPeer): void {
+/**
+ * What the peer has does not link to what we have: no fault. If what we have is stored, it is for a fork
+ * attempt to look at; if not, either side may be the one that is astray.
+ */
+export function leaveBranch(turn: Turn, peer: SyncPeer, isAgainstTip: boolean): void {
   const { state, now } = turn
   const tip = peer.claim?.tip
   if (tip === undefined || tip === null) return
-  tellFork(turn, peer, tip)
-  // Without a chain of our own there is no ancestor to look for: it has another genesis.
-  peer.branch =
-    state.tip === null ? { kind: 'tooDeep', tipHash: tip.hash, sinceMs: now } : { kind: 'other' }
   for (const request of [...peer.requests]) {
     if (request.purpose.kind === 'span') cancel(turn, request)
   }
+  if (state.tip === null) {
+    // Without a chain of our own there is no ancestor to look for: it has another genesis.
+    peer.branch = { kind: 'tooDeep', tipHash: tip.hash, sinceMs: now }
+  } else if (isAgainstTip) {
+    peer.branch = { kind: 'other' }
+    tellFork(turn, peer, tip)
+  } else {
+    peer.branch = { kind: 'unsure', tipHash: state.tip.hash }
+    disappoint(turn, peer)
+  }
 }
 
-/** What others were found not to link to has turned out to be nothing: they are looked at afresh. */
+/** What peers were found not to link to is ours no longer: they are looked at afresh. */
 export function forgetBranches(state: SyncState): void {
   for (const peer of state.peers.values()) {
-    if (peer.branch.kind === 'other') peer.branch = { kind: 'ours' }
+    if (peer.branch.kind === 'other' || peer.branch.kind === 'unsure')
+      peer.branch = { kind: 'ours' }
   }
 }
 

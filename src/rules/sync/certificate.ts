@@ -26,21 +26,30 @@ export function progressCertificate(state: SyncState): ProgressCertificate {
   }
   const requests = [...state.requests.values()]
   if (requests.some(({ checks }) => checks.size > 0)) return { holds: true, by: 'work' }
-  const isRetrying = state.trouble !== undefined && state.trouble.retryAtMs > state.nowMs
-  if (requests.some(isOpen)) return { holds: true, by: 'request' }
-  if (isRetrying) return { holds: true, by: 'timer' }
+  const isTimed = state.nextMoveAtMs > state.nowMs && Number.isFinite(state.nextMoveAtMs)
+  if (requests.some(isOpen)) {
+    return isTimed
+      ? { holds: true, by: 'request' }
+      : { holds: false, why: 'a request is under way whose deadline is not watched' }
+  }
+  if (state.trouble !== undefined && state.trouble.retryAtMs > state.nowMs) {
+    return state.nextMoveAtMs <= state.trouble.retryAtMs
+      ? { holds: true, by: 'timer' }
+      : { holds: false, why: 'a retry is due that nothing will start' }
+  }
   const worth = [...state.peers.values()].filter((peer) => isEligible(state, peer))
   const idle = worth.find((peer) => isReady(state, peer))
   if (idle !== undefined) return { holds: false, why: `${idle.key} could be asked and is not` }
   if (worth.every((peer) => !isUsable(state, peer))) return { holds: true, by: 'nothing-better' }
-  return state.nextMoveAtMs > state.nowMs && Number.isFinite(state.nextMoveAtMs)
-    ? { holds: true, by: 'timer' }
-    : { holds: false, why: 'no wait is going to end' }
+  return isTimed ? { holds: true, by: 'timer' } : { holds: false, why: 'no wait is going to end' }
 }
 
 const isUsable = (state: SyncState, peer: SyncPeer): boolean =>
   canServe(state, peer, frontOf(state).height, state.nowMs) ||
   isForkCandidate(state, peer, state.nowMs)
 
+/** Fork attempts are made one at a time: while one is under way, the others wait for its deadline. */
 const isReady = (state: SyncState, peer: SyncPeer): boolean =>
-  isUsable(state, peer) && isFree(state, peer, state.nowMs)
+  isFree(state, peer, state.nowMs) &&
+  (canServe(state, peer, frontOf(state).height, state.nowMs) ||
+    (state.fork === undefined && isForkCandidate(state, peer, state.nowMs)))

@@ -106,9 +106,14 @@ const heightOf = (state: SyncState): number =>
 export const topOf = (peer: SyncPeer): number =>
   Math.min(peer.claim?.tip?.height ?? -1, peer.ceiling)
 
+function isOnBranch({ tip }: SyncState, { branch }: SyncPeer, height: number): boolean {
+  if (branch.kind !== 'unsure') return branch.kind === 'ours'
+  return tip?.hash !== branch.tipHash || height === tip.height + 1
+}
+
 /** Whether the peer is to be asked for `height` on our branch, apart from being free now. */
 export const canServe = (state: SyncState, peer: SyncPeer, height: number, now: number): boolean =>
-  peer.branch.kind === 'ours' &&
+  isOnBranch(state, peer, height) &&
   peer.claim !== undefined &&
   peer.claim.base <= height &&
   height <= topOf(peer) &&
@@ -125,6 +130,7 @@ export function isForkCandidate(state: SyncState, peer: SyncPeer, now: number): 
     case 'tooDeep':
       return now >= deepForkRestUntilMs(state, peer, peer.branch)
     case 'ours':
+    case 'unsure':
       // Better, and yet not longer: it cannot be an extension of what we have.
       return topOf(peer) <= state.tip.height && peer.ceiling === Infinity
     default:

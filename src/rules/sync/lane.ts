@@ -181,6 +181,7 @@ function written(turn: Turn, work: Work, tip: ChainTip | null): void {
       const { ancestor } = work
       tell(turn, { kind: 'chainReplaced', ancestor, previousTip: refOf(before), tip: ref })
     }
+    forgetBranches(state)
     judgeBranch(turn, before, tip)
     branchAdopted(turn)
   } else if (ref !== null) {

@@ -184,7 +184,7 @@ export function receiveNotFound(turn: Turn, peer: SyncPeer, message: NotFoundMes
       raiseBase(peer, request.from, message.base)
       return disappoint(turn, peer)
     case 'other-branch':
-      return leaveBranch(turn, peer)
+      return leaveBranch(turn, peer, request.isAfterTip)
     case 'unavailable':
       return fail(turn, peer)
     default:

@@ -60,6 +60,7 @@ function open(turn: Turn, peer: SyncPeer, purpose: Purpose, run: BlockRun): Requ
     from: run.from,
     count: run.count,
     maxBytes: run.maxBytes,
+    isAfterTip: run.afterHash !== undefined && run.afterHash === state.tip?.hash,
     stage: 'awaiting',
     sentAtMs: now,
     progressAtMs: now,

@@ -60,8 +60,9 @@ export function mergeIntoSpan(
   for (const block of blocks) {
     if (block.height < nextOf(span)) continue
     if (isComplete(span)) break
-    if (!linksToFront(linkOf(state, index), block)) {
-      if (block.height === nextOf(span)) leaveBranch(turn, peer)
+    const link = linkOf(state, index)
+    if (!linksToFront(link, block)) {
+      if (block.height === link.height) leaveBranch(turn, peer, isTip(state, link))
       break
     }
     const cost = costOf(state, block.payload.length)
@@ -101,7 +102,7 @@ export function takeBatch(turn: Turn): readonly HeldBlock[] {
     const [first] = span.held
     if (first === undefined) break
     if (!linksToFront(link, first.block)) {
-      misfit(turn, span, first)
+      misfit(turn, span, first, isTip(state, link))
       break
     }
     let taken = 0
@@ -126,12 +127,16 @@ export function takeBatch(turn: Turn): readonly HeldBlock[] {
 }
 
 /** Two neighbours do not link. The one below is on our chain: the one above is fetched again. */
-function misfit(turn: Turn, span: Span, first: HeldBlock): void {
+function misfit(turn: Turn, span: Span, first: HeldBlock, isAgainstTip: boolean): void {
   const peer = turn.state.peers.get(first.sender.connection)
   span.held = []
   span.heldBytes = 0
-  if (peer !== undefined) leaveBranch(turn, peer)
+  if (peer !== undefined) leaveBranch(turn, peer, isAgainstTip)
 }
+
+/** Whether the link is to what is stored. */
+const isTip = (state: SyncState, link: Front): boolean =>
+  link.after !== undefined && link.after === state.tip?.hash
 
 /** Puts a batch that was not written back where it came from. */
 export function putBack(state: SyncState, held: readonly HeldBlock[]): void {

@@ -53,6 +53,8 @@ export interface Request {
   readonly from: number
   readonly count: number
   readonly maxBytes: number
+  /** Whether it was asked for what follows our tip of then: "other branch" is certain then. */
+  readonly isAfterTip: boolean
   stage: RequestStage
   sentAtMs: number
   /** When the last chunk came, or the request was sent or cancelled. */
@@ -78,6 +80,11 @@ export interface Claim {
 
 export type Branch =
   | { readonly kind: 'ours' }
+  /**
+   * Does not link to blocks that we hold and have not stored: one of the two senders is on another
+   * branch. Until our tip moves it is asked only for what follows the tip itself.
+   */
+  | { readonly kind: 'unsure'; readonly tipHash: string }
   /** Does not link to our chain: to be looked at by a fork attempt. */
   | { readonly kind: 'other' }
   /** Beyond our limits, or of another genesis: rests for a while. */

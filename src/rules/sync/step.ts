@@ -164,5 +164,4 @@ function removePeer(turn: Turn, connection: number): void {
   if (peer === undefined) return
   for (const request of [...peer.requests]) forget(state, request)
   state.peers.delete(connection)
-  if (state.fork?.connection === connection && state.fork.stage.kind !== 'committing') endFork(turn)
 }

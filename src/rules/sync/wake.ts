@@ -43,7 +43,7 @@ function considerRequests(state: SyncState, consider: Consider): void {
   }
   for (const [, request] of hedgeable(state)) {
     const peer = state.peers.get(request.connection)
-    if (peer !== undefined) consider(hedgeAtMs(state, request, peer), 'move')
+    if (peer !== undefined) consider(hedgeAtMs(state, request, peer), 'chore')
   }
 }
 

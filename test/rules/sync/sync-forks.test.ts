@@ -118,6 +118,32 @@ describe('a better branch', () => {
   })
 })
 
+describe('peers of two branches', () => {
+  test('whose spans meet are joined nowhere, and the better branch wins without blame', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 0, max: 150 }),
+        fc.integer({ min: 1, max: 40 }),
+        fc.integer({ min: 1, max: 200 }),
+        fc.boolean(),
+        (at, more, rate, isFirst) => {
+          const branch = chain.fork(at, 199 - at + more, 7)
+          const world = new World({ chain, store: [chain.at(0)] }).start()
+          const join = [
+            () => world.joinWith('a', chain.tip, honest(chain, { rate })),
+            () => world.joinWith('b', branch.tip, honest(branch, { rate: 40, chunkBlocks: 3 })),
+          ]
+          for (const each of isFirst ? join : join.reverse()) each()
+          expect(world.run(120_000, reaches(world, branch.tip))).toBe(true)
+          expect(world.blocks).toEqual(branch.blocks)
+          expect(world.told('peerFaulted')).toEqual([])
+        },
+      ),
+      { numRuns: 60 },
+    )
+  })
+})
+
 describe('a branch that is no better', () => {
   test('of equal height makes no noise: synced, a fork event, no requests (F100)', () => {
     const branch = chain.fork(150, 49, 7)
