@@ -1,15 +1,23 @@
 import type { Clock, Timer } from './contracts/clock.js'
+import { DueQueue } from './due-queue.js'
 
 /** A timer that fires later than this shows that the process stood still. */
 const maxLatenessMs = 1_000
 
+/** Timers of the system fire up to this much before their time. */
+const maxRoundingMs = 1
+
 /**
  * A clock that stands still while the process did: frozen, suspended, or busy for long. When a timer
- * fires more than a second late, that lateness is taken out of the time, so that every deadline of the
- * node moves by it, and what arrived meanwhile is read before anything is judged.
+ * is more than a second late, that lateness is taken out of the time, so that every deadline of the
+ * node moves by it, and what arrived meanwhile is read before anything is judged. The lateness is found
+ * by whoever looks first, the timer itself or input that reads the clock.
  */
 class PatientClock implements Clock {
   readonly #clock: Clock
+  /** Timers that are set, by the time at which they are due. */
+  readonly #pending = new DueQueue<Timer>()
+  /** How long the process stood still, in all. */
   #lostMs = 0
   #latestMs = Number.NEGATIVE_INFINITY
 
@@ -18,6 +26,9 @@ class PatientClock implements Clock {
   }
 
   now(): number {
+    const dueMs = this.#pending.nextDueMs ?? Infinity
+    const lateMs = this.#clock.now() - this.#lostMs - dueMs
+    if (lateMs > maxLatenessMs) this.#lostMs += lateMs
     this.#latestMs = Math.max(this.#latestMs, this.#clock.now() - this.#lostMs)
     return this.#latestMs
   }
@@ -27,25 +38,30 @@ class PatientClock implements Clock {
   }
 
   setTimer(delayMs: number, callback: () => void): Timer {
-    const dueMs = this.#clock.now() - this.#lostMs + delayMs
-    let timer: Timer
+    const dueMs = this.now() + delayMs
     const fire = (): void => {
-      const lateMs = this.#clock.now() - this.#lostMs - dueMs
-      if (lateMs > maxLatenessMs) {
-        this.#lostMs += lateMs
+      const lostMs = this.#lostMs
+      const earlyMs = dueMs - this.now()
+      if (this.#lostMs > lostMs) {
         timer = this.#clock.setTimer(0, fire)
-      } else if (lateMs < -1) {
-        timer = this.#clock.setTimer(-lateMs, fire)
+      } else if (earlyMs > maxRoundingMs) {
+        timer = this.#clock.setTimer(earlyMs, fire)
       } else {
+        this.#pending.delete(handle)
+        // Whoever asked for this time sees it, or rounding would make him ask for it again and again.
+        this.#latestMs = Math.max(this.#latestMs, dueMs)
         callback()
       }
     }
-    timer = this.#clock.setTimer(delayMs, fire)
-    return {
+    let timer = this.#clock.setTimer(delayMs, fire)
+    const handle = {
       cancel: () => {
+        this.#pending.delete(handle)
         timer.cancel()
       },
     }
+    this.#pending.set(handle, dueMs)
+    return handle
   }
 }
 

@@ -128,9 +128,9 @@ export class PingMonitor extends EventSource<PingEvents> implements PeerService 
   peerMessage(peer: ServicePeer, message: ServiceMessage): void {
     const monitored = this.#peers.get(peer)
     if (message.kind !== 'pong' || monitored === undefined) return
-    const { nonce, roundTripMs } = message
+    const { nonce, sentMs, roundTripMs } = message
     monitored.pongsReceived += 1
-    monitored.schedule = afterPong(monitored.schedule, this.#clock.now() - roundTripMs)
+    monitored.schedule = afterPong(monitored.schedule, sentMs)
     this.#waiters.get(nonce)?.resolve(roundTripMs)
     if (this.listenerCount('ponged') === 0) return
     queueMicrotask(() => {

@@ -71,8 +71,8 @@ export interface ConnectionManagerOptions extends Partial<ConnectionManagerLimit
 
 export const defaultConnectionLimits: ConnectionManagerLimits = {
   dialTimeoutMs: 10_000,
-  handshakeTimeoutMs: 20_000,
-  confirmTimeoutMs: 7_000,
+  handshakeTimeoutMs: 25_000,
+  confirmTimeoutMs: 11_000,
   challengeTimeoutMs: 3_000,
   challengeTimeoutMaxMs: 5_000,
   electionHoldMs: 2_000,
@@ -135,9 +135,10 @@ export function checkLimits(options: Partial<ConnectionManagerLimits>): Connecti
     limits.challengeTimeoutMaxMs >= limits.challengeTimeoutMs,
     `challengeTimeoutMaxMs (${limits.challengeTimeoutMaxMs}) must not be below challengeTimeoutMs (${limits.challengeTimeoutMs})`,
   )
+  const heldMs = 2 * limits.challengeTimeoutMaxMs
   check(
-    limits.confirmTimeoutMs > limits.challengeTimeoutMaxMs,
-    `confirmTimeoutMs (${limits.confirmTimeoutMs}) must be above challengeTimeoutMaxMs (${limits.challengeTimeoutMaxMs}): ` +
+    limits.confirmTimeoutMs > heldMs,
+    `confirmTimeoutMs (${limits.confirmTimeoutMs}) must be above 2 × challengeTimeoutMaxMs (${heldMs}): ` +
       `the other end answers READY when its challenge is over`,
   )
   check(

@@ -332,13 +332,13 @@ export class PeerConnection implements ServicePeer {
   }
 
   #receivePong(nonce: bigint): void {
-    const roundTripMs = this.#roundTrips.pongReceived(nonce, this.#clock.now())
-    if (roundTripMs === undefined) {
+    const answered = this.#roundTrips.pongReceived(nonce, this.#clock.now())
+    if (answered === undefined) {
       this.unknownPongs += 1
       return
     }
     this.acceptedBytesAtPong = this.#queue.acceptedBytes
-    this.#owner.pongReceived(this, { kind: 'pong', nonce, roundTripMs })
+    this.#owner.pongReceived(this, { kind: 'pong', nonce, ...answered })
   }
 
   #deliver(type: string, bytes: Uint8Array, requestId: number | undefined): void {

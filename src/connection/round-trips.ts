@@ -20,7 +20,10 @@ export class RoundTrips implements RoundTrip {
   }
 
   /** The round trip that a pong completes, or undefined when it belongs to no ping of this connection. */
-  pongReceived(nonce: bigint, nowMs: number): number | undefined {
+  pongReceived(
+    nonce: bigint,
+    nowMs: number,
+  ): { readonly sentMs: number; readonly roundTripMs: number } | undefined {
     const sentMs = this.#pending.get(nonce)
     if (sentMs === undefined) return undefined
     this.#pending.delete(nonce)
@@ -34,6 +37,6 @@ export class RoundTrips implements RoundTrip {
       this.jitterMs = 0.75 * this.jitterMs + 0.25 * Math.abs(this.smoothedMs - roundTripMs)
       this.smoothedMs = 0.875 * this.smoothedMs + 0.125 * roundTripMs
     }
-    return roundTripMs
+    return { sentMs, roundTripMs }
   }
 }

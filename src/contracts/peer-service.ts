@@ -112,6 +112,8 @@ export interface ServicePeer extends Peer {
 export interface PongEvent {
   readonly kind: 'pong'
   readonly nonce: bigint
+  /** When its ping was sent, on the node's clock. */
+  readonly sentMs: number
   readonly roundTripMs: number
 }
 

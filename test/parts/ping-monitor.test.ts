@@ -57,9 +57,9 @@ class FakePeer {
   pong(nonce: bigint): void {
     if (!this.isConnected) return
     this.lastReceivedAtMs = this.#clock.now()
-    const roundTripMs = this.#roundTrips.pongReceived(nonce, this.#clock.now())
-    if (roundTripMs === undefined) return
-    this.#monitor.peerMessage(this.service, { kind: 'pong', nonce, roundTripMs })
+    const answered = this.#roundTrips.pongReceived(nonce, this.#clock.now())
+    if (answered === undefined) return
+    this.#monitor.peerMessage(this.service, { kind: 'pong', nonce, ...answered })
   }
 
   closeFor(reason: CloseReason): void {
