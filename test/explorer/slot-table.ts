@@ -161,6 +161,9 @@ function judgeStep(
       return `connection ${effect.id} is refused as a duplicate, and nobody is connected`
   }
   if (holder !== after.incumbent?.id) return 'the incumbent changed and nobody was told'
+  const isHeld = after.candidates.some(({ stage }) => stage === 'held')
+  if (isHeld && after.challenge === null)
+    return 'a candidate is held, and nobody is challenged for it'
   const ids = after.candidates.map(({ id }) => id)
   if (new Set(ids).size < ids.length) return 'a connection is a candidate twice'
   if (holder !== undefined && ids.includes(holder)) return 'the incumbent is a candidate as well'
