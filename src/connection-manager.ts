@@ -253,7 +253,7 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
     }
     this.#state = 'running'
     this.#turns.run(() => {
-      this.#links.dialer.start()
+      this.#links.start()
     })
     if (this.#isListening) this.#report('listening', { endpoints: this.endpoints })
   }
@@ -271,8 +271,6 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
     const listener = this.#listener
     this.#listener = undefined
     this.#turns.run(() => {
-      this.#links.dialer.stop()
-      this.#links.waiters.rejectAll(new HoldfastError('NOT_RUNNING', 'the node stopped'))
       this.#links.stop()
     })
     await listener?.close()

@@ -149,8 +149,8 @@ export class PeerRegistry {
   }
 
   /**
-   * Bans an IP for `durationMs` (a day by default): it is neither dialled nor accepted. An open
-   * connection to it goes on until `ConnectionManager.disconnect`.
+   * Bans an IP for `durationMs` (a day by default): it is neither dialled nor accepted, and
+   * what is in handshake ends. An established connection goes on until `ConnectionManager.disconnect`.
    */
   ban(ip: string, options: { readonly reason: string; readonly durationMs?: number }): void {
     const durationMs = options.durationMs ?? 24 * 3_600_000

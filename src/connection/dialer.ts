@@ -3,7 +3,7 @@ import type { Clock } from '../contracts/clock.js'
 import type { Random } from '../contracts/random.js'
 import type { Connection, Transport } from '../contracts/transport.js'
 import { HoldfastError } from '../errors.js'
-import { entriesOf, watchEntries, type PeerEntry, type PeerRegistry } from '../peer-registry.js'
+import { entriesOf, type PeerEntry, type PeerRegistry } from '../peer-registry.js'
 import {
   afterConnectionLost,
   afterDialEnded,
@@ -66,7 +66,6 @@ export class Dialer {
   /** Peers that would be dialled if there were room for another outbound connection. */
   readonly #withoutRoom = new Set<PeerEntry>()
   #isRunning = false
-  #unwatch: () => void = () => undefined
 
   constructor(options: {
     readonly registry: PeerRegistry
@@ -93,18 +92,12 @@ export class Dialer {
 
   start(): void {
     this.#isRunning = true
-    this.#unwatch = watchEntries(this.#registry, (entry) => {
-      this.#owner.run(() => {
-        this.consider(entry)
-      })
-    })
     for (const entry of entriesOf(this.#registry).values()) this.consider(entry)
   }
 
   /** Ends every dial. No failure is recorded. */
   stop(): void {
     this.#isRunning = false
-    this.#unwatch()
     this.#timers.cancelAll()
     this.#queue.clear()
     this.#queued.clear()

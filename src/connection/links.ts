@@ -6,7 +6,7 @@ import type { Random } from '../contracts/random.js'
 import type { SyncMessage } from '../contracts/sync-messages.js'
 import type { Connection, Endpoint, Transport } from '../contracts/transport.js'
 import { HoldfastError } from '../errors.js'
-import { ensureEntry, type PeerEntry, type PeerRegistry } from '../peer-registry.js'
+import { ensureEntry, watchEntries, type PeerEntry, type PeerRegistry } from '../peer-registry.js'
 import { admitInbound } from '../rules/admission.js'
 import { describeReason } from '../rules/close-reasons.js'
 import { outcomeOf } from '../rules/dial-policy.js'
@@ -64,6 +64,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
   readonly #links = new Map<ConnectionId, Link>()
   readonly #incumbents = new Map<string, PeerConnection>()
   #outboundCount = 0
+  #unwatch: () => void = () => undefined
   #lastId: ConnectionId = 0
 
   constructor(options: {
@@ -158,16 +159,26 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
 
   /** Closes everything of a peer that is open or on its way. */
   closeAll(entry: PeerEntry, reason: CloseReason): void {
-    for (const { connection, entry: owner } of [...this.#links.values()]) {
-      if (owner === entry && !connection.isConnected) connection.closeFor(reason)
-    }
-    this.abandonDial(entry)
+    this.#closeHandshakes(entry, reason)
     this.#incumbents.get(entry.key)?.closeFor(reason)
     this.waiters.reject(entry, connectFailed(entry, reason))
   }
 
+  /** Begins to dial. */
+  start(): void {
+    this.#unwatch = watchEntries(this.#registry, (entry) => {
+      this.run(() => {
+        this.#entryChanged(entry)
+      })
+    })
+    this.dialer.start()
+  }
+
   /** Ends everything: see ConnectionManager.stop. */
   stop(): void {
+    this.#unwatch()
+    this.dialer.stop()
+    this.waiters.rejectAll(new HoldfastError('NOT_RUNNING', 'the node stopped'))
     const reason: CloseReason = { kind: 'shutdown', by: 'us' }
     for (const connection of this.handshaking()) connection.closeFor(reason)
     for (const connection of this.#incumbents.values()) connection.closeFor(reason)
@@ -371,6 +382,22 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     })
     connection.open()
     return connection
+  }
+
+  /** A user made it known, banned or unbanned it. */
+  #entryChanged(entry: PeerEntry): void {
+    if (this.#registry.isBanned(entry.ip)) {
+      this.#closeHandshakes(entry, { kind: 'banned', by: 'us' })
+      this.waiters.reject(entry, new HoldfastError('BANNED', `${entry.key} was banned meanwhile`))
+    }
+    this.dialer.consider(entry)
+  }
+
+  #closeHandshakes(entry: PeerEntry, reason: CloseReason): void {
+    for (const { connection, entry: owner } of [...this.#links.values()]) {
+      if (owner === entry && !connection.isConnected) connection.closeFor(reason)
+    }
+    this.abandonDial(entry)
   }
 
   /** Kept peers are admitted above `maxInbound`, and so is who comes for the place of an incumbent. */

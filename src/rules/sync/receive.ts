@@ -32,6 +32,7 @@ export function receiveBlocks(turn: Turn, peer: SyncPeer, message: BlocksMessage
   if (request === undefined || request.purpose.kind === 'headers') return
   if (request.stage === 'checking') return
   if (request.stage === 'cancelled' && !isStillMissing(turn.state, peer, request)) {
+    request.isSkipped = true
     if (message.last) end(turn, peer, request)
     return
   }
@@ -48,8 +49,9 @@ export function receiveBlocks(turn: Turn, peer: SyncPeer, message: BlocksMessage
   else if (message.last && request.receivedBlocks === 0) lacks(turn, peer, request)
 }
 
-function isStillMissing(state: SyncState, { key }: SyncPeer, { purpose }: Request): boolean {
-  if (isSetAside(state, key, state.nowMs)) return false
+function isStillMissing(state: SyncState, { key }: SyncPeer, request: Request): boolean {
+  const { purpose } = request
+  if (request.isSkipped || isSetAside(state, key, state.nowMs)) return false
   return purpose.kind === 'span' && !isComplete(purpose.span) && state.spans.includes(purpose.span)
 }
 

@@ -65,6 +65,7 @@ function open(turn: Turn, peer: SyncPeer, purpose: Purpose, run: BlockRun): Requ
     sentAtMs: now,
     progressAtMs: now,
     readPausedMs: peer.reading.readPausedMs,
+    isSkipped: false,
     nextHeight: run.from,
     lastHash: undefined,
     receivedBytes: 0,

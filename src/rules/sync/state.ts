@@ -61,6 +61,8 @@ export interface Request {
   progressAtMs: number
   /** Reading pauses of ours before the request; deadlines stand still in later ones. */
   readPausedMs: number
+  /** A chunk was dropped by us: those that follow it are too, for they do not begin where we are. */
+  isSkipped: boolean
   /** The height that the next chunk must begin with, and the hash below it. */
   nextHeight: number
   lastHash: string | undefined
