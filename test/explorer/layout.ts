@@ -53,6 +53,9 @@ export const heardBit = (side: number): number => 1 << (heardAt + side)
 export const saidBit = (message: 'hello' | 'ready'): number =>
   1 << (saidAt + (message === 'hello' ? 0 : 1))
 
+/** This end is held for an incumbent that was dead already when it came. */
+export const waitsForDeadBit = (side: number): number => 1 << (27 + side)
+
 /** Fields of two or three bits in the two words of what is left. */
 export const field = {
   dials: (slot: number): number => 2 * slot,

@@ -21,6 +21,7 @@ const challengeExpired = 9
 const helloAccepted = 10
 const closed = 3
 const firstExpiry = 4
+const heldExpired = 7
 
 /**
  * What happens in a world. Links and ends are modelled here; what a slot decides comes from the real
@@ -31,6 +32,7 @@ export class Model extends WorldState {
   violation: string | undefined
   #slot = 0
   #before = 0
+  #stepped = 0
   readonly #arbiters: (Arbiter | undefined)[] = []
   readonly #inputs: number[] = []
   readonly #actions = this.#buildActions()
@@ -143,7 +145,11 @@ export class Model extends WorldState {
         ends |= at.losableBit(side)
     }
     this.setLink(connection, 1 - side, 0)
-    ends = at.withStatus(ends, side, at.over) & ~at.allTimers(side) & ~at.heardBit(side)
+    ends =
+      at.withStatus(ends, side, at.over) &
+      ~at.allTimers(side) &
+      ~at.heardBit(side) &
+      ~at.waitsForDeadBit(side)
     this.setEnds(connection, ends)
     if ((ends & at.touchedBit) !== 0) this.judgeMustConnect()
     if (!this.isLiarAt[2 * connection + side]) this.#queueClosed(connection, side)
@@ -246,8 +252,34 @@ export class Model extends WorldState {
       if (isOurs) this.setRace(slot, true)
     }
     if (side === 0 && !isUs) this.#clearRace(connection, 0)
+    if (incumbent !== null && this.#isDead(incumbent.id))
+      this.setEnds(connection, this.ends(connection) | at.waitsForDeadBit(side))
     const instance = theirs * 4 + at.incarnationOf(ends, 1 - side)
     this.#event(slot, helloAccepted, connection, (isUs ? 16 : 0) + instance)
+  }
+
+  /** Whether nothing that is said on a connection from now on can be answered. */
+  #isDead(connection: number): boolean {
+    const ends = this.ends(connection)
+    const isOpen = at.statusOf(ends, 0) === at.open && at.statusOf(ends, 1) === at.open
+    if (!isOpen || at.holesOf(ends) !== 0) return true
+    return [0, 1].some((link) => lastOf(this.link(connection, link)) === message.fin)
+  }
+
+  /** The incumbent is gone: nobody waits for it any more. */
+  #nobodyWaits(): void {
+    for (let end = 0; end < 2 * this.connectionCount; end++) {
+      if (this.slotAt[end] === this.#slot)
+        this.setEnds(end >> 1, this.ends(end >> 1) & ~at.waitsForDeadBit(end & 1))
+    }
+  }
+
+  /** A candidate is refused: if the incumbent was dead when it came, it must not be for that one's sake. */
+  #refused(connection: number, side: number): void {
+    const isExpiry = this.#stepped === heldExpired
+    const isForDead = (this.ends(connection) & at.waitsForDeadBit(side)) !== 0
+    if (isForDead && !isExpiry)
+      this.violation ??= `connection ${connection} is refused for one that was dead when it came`
   }
 
   /** The arbiter as this end sees it: a pure function of what the HELLOs said, computed once. */
@@ -264,13 +296,18 @@ export class Model extends WorldState {
     const [seenUs, seenThem] =
       side === 0 ? [seen?.dialer, seen?.acceptor] : [seen?.acceptor, seen?.dialer]
     const honest = seenUs ?? slots[this.slotAt[end ^ 1]!]!.peerIp
+    const theirIp = seenThem ?? slots[this.slotAt[end]!]!.peerIp
+    const { tellsIp } = hosts[this.hostAt[end ^ 1]!]!
     const arbiter = arbiterOf({
-      ourIp: (hosts[this.hostAt[end ^ 1]!]!.tellsIp ?? honest) as PeerIp,
-      theirIp: (seenThem ?? slots[this.slotAt[end]!]!.peerIp) as PeerIp,
+      ourIp: (tellsIp ?? honest) as PeerIp,
+      theirIp: theirIp as PeerIp,
       ourInstanceId: instanceId(this.hostAt[end]!, ours),
       theirInstanceId: instanceId(this.hostAt[end ^ 1]!, theirs),
     })
     this.#arbiters[key] = arbiter
+    const expected = numericOrder(tellsIp ?? honest, theirIp)
+    if (expected !== 0 && expected < 0 !== (arbiter === 'us'))
+      this.violation ??= `the higher of ${tellsIp ?? honest} and ${theirIp} decides`
     return arbiter
   }
 
@@ -278,6 +315,7 @@ export class Model extends WorldState {
   #event(slot: number, kind: number, connection: number, detail = 0): void {
     const number = this.w[slot]!
     this.#before = number
+    this.#stepped = kind
     const side = this.slotAt[2 * connection] === slot ? 0 : 1
     const code = (kind << 9) | (side << 13) | (connection << 5) | detail
     const step = this.table.step(number, code, () => eventOf(kind, connection, side, detail))
@@ -333,6 +371,7 @@ export class Model extends WorldState {
       },
       close: (id, why) => {
         // "Busy" asks to come again later: the dial is not used up.
+        if (why === 'duplicate') this.#refused(id, this.#side(id))
         if (why === 'busy') this.addDials(this.slotAt[2 * id]!, 1)
         this.closeEnd(id, this.#side(id))
       },
@@ -341,6 +380,7 @@ export class Model extends WorldState {
       },
       lost: (id) => {
         this.#challengeIsOver(id, this.#side(id))
+        this.#nobodyWaits()
         if ((this.ends(id) & at.touchedBit) === 0)
           this.violation ??= `established connection ${id} was closed, and no fault had touched it`
       },
@@ -365,6 +405,13 @@ export class Model extends WorldState {
       },
     }
   }
+}
+
+/** IPv4 addresses as numbers: the model's own reading of who should decide. */
+function numericOrder(a: string, b: string): number {
+  const toNumber = (ip: string): number =>
+    ip.split('.').reduce((number, part) => number * 256 + Number(part), 0)
+  return toNumber(a) - toNumber(b)
 }
 
 /** Which instance of a host is meant; the order of the texts decides between equal addresses. */

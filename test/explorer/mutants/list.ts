@@ -214,6 +214,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'the incumbent is dropped after a challenge, whatever it said',
     edits: [inElection('} else if (isSilent) {', '} else if (isSilent || lastPing > 0) {')],
+    test: 'test/rules/election.test.ts',
   },
   {
     name: 'our own dial goes on after another connection won',

@@ -2,8 +2,17 @@ import { parseArgs } from 'node:util'
 import { mutants, type Mutant } from './list.js'
 import { Workshop } from './workshop.js'
 
-const { values } = parseArgs({ options: { quick: { type: 'boolean', default: false } } })
-const chosen = mutants.filter(({ isQuick }) => !values.quick || isQuick === true)
+const { values } = parseArgs({
+  options: {
+    /** Only the few mutants of every run. */
+    quick: { type: 'boolean', default: false },
+    /** Only mutants with this text in their names. */
+    only: { type: 'string', default: '' },
+  },
+})
+const chosen = mutants.filter(
+  ({ name, isQuick }) => (!values.quick || isQuick === true) && name.includes(values.only),
+)
 
 const workshop = new Workshop()
 try {
@@ -15,7 +24,7 @@ try {
 /** Breaks one rule after the other; true when something caught each of them. */
 function run(): boolean {
   const tests = new Set(chosen.flatMap(({ test }) => (test === undefined ? [] : [test])))
-  const complaint = workshop.explore({ isSmall: false }) ?? firstComplaint(tests)
+  const complaint = workshop.explore({ isSmall: true }) ?? firstComplaint(tests)
   if (complaint !== undefined) {
     console.log(`The unedited copy does not pass: ${complaint}`)
     return false
