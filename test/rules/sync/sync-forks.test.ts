@@ -144,6 +144,17 @@ describe('peers of two branches', () => {
   })
 })
 
+describe('a chunk that we dropped ourselves', () => {
+  test('is no gap of the peer, even if what follows it is wanted again', () => {
+    const branch = chain.fork(0, 200, 7)
+    const world = new World({ chain, store: [chain.at(0)] }).start()
+    world.joinWith('a', chain.tip, honest(chain, { rate: 30 }))
+    world.joinWith('b', branch.tip, honest(branch, { rate: 40, chunkBlocks: 3 }))
+    expect(world.run(120_000, reaches(world, branch.tip))).toBe(true)
+    expect(world.told('peerFaulted')).toEqual([])
+  })
+})
+
 describe('a branch that is no better', () => {
   test('of equal height makes no noise: synced, a fork event, no requests (F100)', () => {
     const branch = chain.fork(150, 49, 7)
