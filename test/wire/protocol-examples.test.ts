@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
+import { defaultConnectionLimits } from '../../src/connection/connection-options.js'
 import { protocolVersion } from '../../src/rules/handshake.js'
 import { FrameReader } from '../../src/wire/frame-reader.js'
 import { decodeMessage } from '../../src/wire/message-codec.js'
@@ -44,6 +45,12 @@ describe('docs/PROTOCOL.md', () => {
     }
     const rows = page.split('\n').filter((line) => /^\| 0x[0-9a-f]{2} \| `/.test(line))
     expect(rows).toHaveLength(kinds.length)
+  })
+
+  test('names the defaults of the handshake', () => {
+    const { handshakeTimeoutMs, confirmTimeoutMs } = defaultConnectionLimits
+    expect(page).toContain(`${handshakeTimeoutMs / 1_000} s from the first byte`)
+    expect(page).toContain(`${confirmTimeoutMs / 1_000} s from READY sent`)
   })
 
   test('names the version that is spoken', () => {
