@@ -78,8 +78,9 @@ export class PingMonitor extends EventSource<PingEvents> implements PeerService 
     const { signal } = options
     return new Promise((resolve, reject) => {
       signal?.throwIfAborted()
-      const monitored = [...this.#peers.keys()].find((other) => other === peer)
-      if (monitored?.isConnected !== true) {
+      // Only connections of a manager that this monitor serves are in the map.
+      const monitored = peer as ServicePeer
+      if (!this.#peers.has(monitored)) {
         throw new HoldfastError('NOT_CONNECTED', `not connected to ${peer.key}`)
       }
       const nonce = monitored.ping()
