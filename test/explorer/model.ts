@@ -1,40 +1,22 @@
-import { arbiterOf, type Arbiter, type SlotEvent } from '../../src/rules/election.js'
+import { arbiterOf, type Arbiter } from '../../src/rules/election.js'
 import type { PeerIp } from '../../src/rules/peer-ip.js'
 import { runEffect, type SlotActions } from '../../src/slot.js'
-import { append, headOf, isPing, isPong, lastOf, maxPing, message } from './fifo.js'
-import { onlyFin, withoutHead, withStale } from './fifo.js'
+import { event, eventOf, instanceId, numericOrder } from './events.js'
+import { headOf, isPing, isPong, maxPing, message, withoutHead, withStale } from './fifo.js'
 import * as at from './layout.js'
-import { WorldState } from './state.js'
-
-const eventKinds = [
-  'dialStarted',
-  'dialConnected',
-  'readyReceived',
-  'closed',
-  'handshakeExpired',
-  'confirmExpired',
-  'holdExpired',
-  'heldExpired',
-] as const
-const challengeAnswered = 8
-const challengeExpired = 9
-const helloAccepted = 10
-const closed = 3
-const firstExpiry = 4
-const heldExpired = 7
+import { Network } from './network.js'
 
 /**
  * What happens in a world. Links and ends are modelled here; what a slot decides comes from the real
  * election, and is carried out by the interpreter that ConnectionManager uses.
  */
-export class Model extends WorldState {
+export class Model extends Network {
   /** What the last move broke. */
   violation: string | undefined
   #slot = 0
   #before = 0
   #stepped = 0
   readonly #arbiters: (Arbiter | undefined)[] = []
-  readonly #inputs: number[] = []
   readonly #actions = this.#buildActions()
 
   /** Makes all links and slots consistent again after a move, and the state canonical. */
@@ -55,7 +37,7 @@ export class Model extends WorldState {
       connection,
       at.withStatus(0, 0, at.dialing) | at.incarnationBits(0, this.incarnation(host)),
     )
-    if (!this.isLiarAt[2 * connection]) this.#event(from, 0, connection)
+    if (!this.isLiarAt[2 * connection]) this.#event(from, event.dialStarted, connection)
   }
 
   /** The dial has its connection: HELLO leaves. The acceptor's end waits for it. */
@@ -68,14 +50,14 @@ export class Model extends WorldState {
     const { from, to } = this.world.routes[this.routeOf[connection]!]!
     if (this.isUntrue(from) || this.isUntrue(to)) this.touch(connection)
     if (this.isLiarAt[2 * connection]) return
-    this.#event(this.slotAt[2 * connection]!, 1, connection)
+    this.#event(this.slotAt[2 * connection]!, event.dialConnected, connection)
     this.send(connection, 0, message.hello)
   }
 
   dialFails(connection: number): void {
-    this.#clearRace(connection, 0)
+    this.clearRace(connection, 0)
     this.setEnds(connection, 0)
-    if (!this.isLiarAt[2 * connection]) this.#queueClosed(connection, 0)
+    if (!this.isLiarAt[2 * connection]) this.queueClosed(connection, 0)
   }
 
   deliver(connection: number, link: number): void {
@@ -92,67 +74,24 @@ export class Model extends WorldState {
     else if (!this.isLiarAt[2 * connection + side]) this.#receive(connection, side, kind)
   }
 
-  /** A reset overtakes what is in flight. */
-  lose(connection: number, link: number): void {
-    this.setLink(connection, link, onlyFin(this.link(connection, link)))
-  }
-
   fire(connection: number, side: number, kind: number): void {
     const ends = this.ends(connection)
     this.setEnds(connection, ends & ~at.timerBit(side, kind))
-    if (kind === at.timer.hold) this.#clearRace(connection, side)
+    if (kind === at.timer.hold) this.clearRace(connection, side)
     const slot = this.slotAt[2 * connection + side]!
     if (kind !== at.timer.challenge) {
       const isInSlot = (this.table.view(this.w[slot]!).held & (1 << connection)) !== 0
-      if (isInSlot) this.#event(slot, firstExpiry + kind, connection)
+      if (isInSlot) this.#event(slot, event.firstExpiry + kind, connection)
       else if (kind === at.timer.handshake) this.closeEnd(connection, side)
       return
     }
     const isSilent = (ends & at.heardBit(side)) === 0
-    this.#event(slot, challengeExpired, connection, isSilent ? 1 : 0)
+    this.#event(slot, event.challengeExpired, connection, isSilent ? 1 : 0)
   }
 
   /** The ordinary pings of an incumbent were not answered. */
   pingTimeout(connection: number, side: number): void {
     this.closeEnd(connection, side)
-  }
-
-  send(connection: number, side: number, kind: number): void {
-    const link = side
-    const ends = this.ends(connection)
-    const content = this.link(connection, link)
-    if ((ends & at.holeBit(link)) !== 0 || lastOf(content) === message.fin) return
-    if (at.statusOf(ends, 1 - side) !== at.open) {
-      // It is answered with a reset, which may overtake what the closed end had sent.
-      if (this.link(connection, 1 - link) !== 0)
-        this.setEnds(connection, ends | at.losableBit(1 - link))
-      return
-    }
-    const isStale = kind === message.ping || kind === message.pong
-    if (isStale && lastOf(content) === kind) return
-    this.setLink(connection, link, append(content, kind))
-  }
-
-  /** An end closes, whoever wanted it; the other end will see it. */
-  closeEnd(connection: number, side: number): void {
-    this.#clearRace(connection, side)
-    let ends = this.ends(connection)
-    if (at.statusOf(ends, side) === at.over) return
-    const isOtherOpen = at.statusOf(ends, 1 - side) === at.open
-    if (isOtherOpen) {
-      this.send(connection, side, message.fin)
-      if (this.link(connection, 1 - side) !== 0 && this.link(connection, side) !== 0)
-        ends |= at.losableBit(side)
-    }
-    this.setLink(connection, 1 - side, 0)
-    ends =
-      at.withStatus(ends, side, at.over) &
-      ~at.allTimers(side) &
-      ~at.heardBit(side) &
-      ~at.waitsForDeadBit(side)
-    this.setEnds(connection, ends)
-    if ((ends & at.touchedBit) !== 0) this.judgeMustConnect()
-    if (!this.isLiarAt[2 * connection + side]) this.#queueClosed(connection, side)
   }
 
   liarSays(connection: number, side: number, kind: number): void {
@@ -170,7 +109,7 @@ export class Model extends WorldState {
   /** A process ends and starts again: it remembers nothing. Its connections are reset, or just silent. */
   crash(host: number, withReset: boolean): void {
     for (let end = 0; end < 2 * this.connectionCount; end++) {
-      if (this.hostAt[end] === host) this.#crashEnd(end >> 1, end & 1, withReset)
+      if (this.hostAt[end] === host) this.crashEnd(end >> 1, end & 1, withReset)
     }
     for (const [slot, { host: owner, dialsAfterRestart }] of this.world.slots.entries()) {
       if (owner !== host) continue
@@ -180,41 +119,6 @@ export class Model extends WorldState {
     }
     const incarnation = Math.min(3, this.incarnation(host) + 1)
     this.w[this.left] = at.write(this.w[this.left]!, at.field.incarnation(host), 3, incarnation)
-  }
-
-  #crashEnd(connection: number, side: number, withReset: boolean): void {
-    const status = at.statusOf(this.ends(connection), side)
-    if (status === at.over) return
-    if (status === at.dialing) {
-      this.setEnds(connection, 0)
-      return
-    }
-    if (withReset) this.send(connection, side, message.fin)
-    this.setLink(connection, 1 - side, 0)
-    const ends = this.ends(connection) & ~at.allTimers(side) & ~at.heardBit(side)
-    this.setEnds(
-      connection,
-      at.withStatus(ends, side, at.over) | at.losableBit(side) | at.touchedBit,
-    )
-    if (at.statusOf(ends, 1 - side) !== at.open) this.setLink(connection, side, 0)
-  }
-
-  /** The network ends a connection: both ends see it, each in its own time. */
-  resetConnection(connection: number): void {
-    for (const side of [0, 1]) this.send(connection, side, message.fin)
-    this.setEnds(
-      connection,
-      this.ends(connection) | at.losableBit(0) | at.losableBit(1) | at.touchedBit,
-    )
-  }
-
-  /** From here on nothing arrives on the links whose bits are set. */
-  openHole(connection: number, links: number): void {
-    for (const link of [0, 1]) {
-      if ((links & (1 << link)) === 0) continue
-      this.setLink(connection, link, 0)
-      this.setEnds(connection, this.ends(connection) | at.holeBit(link) | at.touchedBit)
-    }
   }
 
   /** A timer ends before the answer that it waits for could come; a challenge with all of its steps. */
@@ -233,9 +137,9 @@ export class Model extends WorldState {
       this.#acceptHello(connection, side, kind === message.helloOfLiar)
     } else if (kind === message.ready) {
       if (this.table.view(this.w[slot]!).incumbent === connection) this.closeEnd(connection, side)
-      else this.#event(slot, 2, connection)
+      else this.#event(slot, event.readyReceived, connection)
     } else if (isPong(kind) && kind !== message.pong) {
-      this.#event(slot, challengeAnswered, connection, kind - message.pong)
+      this.#event(slot, event.challengeAnswered, connection, kind - message.pong)
     }
   }
 
@@ -251,19 +155,11 @@ export class Model extends WorldState {
       const isOurs = own !== undefined && (!('arbiter' in own) || own.arbiter === 'us')
       if (isOurs) this.setRace(slot, true)
     }
-    if (side === 0 && !isUs) this.#clearRace(connection, 0)
-    if (incumbent !== null && this.#isDead(incumbent.id))
+    if (side === 0 && !isUs) this.clearRace(connection, 0)
+    if (incumbent !== null && this.isDead(incumbent.id))
       this.setEnds(connection, this.ends(connection) | at.waitsForDeadBit(side))
     const instance = theirs * 4 + at.incarnationOf(ends, 1 - side)
-    this.#event(slot, helloAccepted, connection, (isUs ? 16 : 0) + instance)
-  }
-
-  /** Whether nothing that is said on a connection from now on can be answered. */
-  #isDead(connection: number): boolean {
-    const ends = this.ends(connection)
-    const isOpen = at.statusOf(ends, 0) === at.open && at.statusOf(ends, 1) === at.open
-    if (!isOpen || at.holesOf(ends) !== 0) return true
-    return [0, 1].some((link) => lastOf(this.link(connection, link)) === message.fin)
+    this.#event(slot, event.helloAccepted, connection, (isUs ? 16 : 0) + instance)
   }
 
   /** The incumbent is gone: nobody waits for it any more. */
@@ -276,7 +172,7 @@ export class Model extends WorldState {
 
   /** A candidate is refused: if the incumbent was dead when it came, it must not be for that one's sake. */
   #refused(connection: number, side: number): void {
-    const isExpiry = this.#stepped === heldExpired
+    const isExpiry = this.#stepped === event.heldExpired
     const isForDead = (this.ends(connection) & at.waitsForDeadBit(side)) !== 0
     if (isForDead && !isExpiry)
       this.violation ??= `connection ${connection} is refused for one that was dead when it came`
@@ -325,23 +221,14 @@ export class Model extends WorldState {
     for (const effect of step.effects) runEffect(effect, this.#actions)
   }
 
-  #queueClosed(connection: number, side: number): void {
-    this.#inputs.push(connection * 2 + side)
-  }
-
   #runInputs(): void {
-    for (let input = this.#inputs.shift(); input !== undefined; input = this.#inputs.shift()) {
-      this.#event(this.slotAt[input]!, closed, input >> 1)
+    for (let input = this.ended.shift(); input !== undefined; input = this.ended.shift()) {
+      this.#event(this.slotAt[input]!, event.closed, input >> 1)
     }
   }
 
   #side(connection: number): number {
     return this.slotAt[2 * connection] === this.#slot ? 0 : 1
-  }
-
-  /** Our own dial is over, or its hold: no promise is left that it wins. */
-  #clearRace(connection: number, side: number): void {
-    if (side === 0) this.setRace(this.slotAt[2 * connection]!, false)
   }
 
   #established(connection: number, side: number): void {
@@ -405,31 +292,4 @@ export class Model extends WorldState {
       },
     }
   }
-}
-
-/** IPv4 addresses as numbers: the model's own reading of who should decide. */
-function numericOrder(a: string, b: string): number {
-  const toNumber = (ip: string): number =>
-    ip.split('.').reduce((number, part) => number * 256 + Number(part), 0)
-  return toNumber(a) - toNumber(b)
-}
-
-/** Which instance of a host is meant; the order of the texts decides between equal addresses. */
-function instanceId(host: number, incarnation: number): string {
-  return `${host}.${incarnation}`
-}
-
-function eventOf(kind: number, id: number, side: number, detail: number): SlotEvent {
-  if (kind === challengeAnswered) return { kind: 'challengeAnswered', id, ping: detail }
-  if (kind === challengeExpired) return { kind: 'challengeExpired', id, isSilent: detail === 1 }
-  if (kind === helloAccepted) {
-    return {
-      kind: 'helloAccepted',
-      id,
-      origin: side === 0 ? 'dial' : 'inbound',
-      arbiter: detail >= 16 ? 'us' : 'them',
-      instanceId: instanceId((detail & 15) >> 2, detail & 3),
-    }
-  }
-  return { kind: eventKinds[kind]!, id }
 }

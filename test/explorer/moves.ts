@@ -1,7 +1,6 @@
 import { headOf, isPing, isPong, lastOf, message, onlyFin, some } from './fifo.js'
 import * as at from './layout.js'
 import type { Model } from './model.js'
-import { faultKinds } from './world.js'
 
 /** Everything that can happen in one instant; a move is `kind << 8 | connection << 4 | detail`. */
 export const moveKinds = [
@@ -26,11 +25,6 @@ const kindNumber = Object.fromEntries(moveKinds.map((kind, number) => [kind, num
   MoveKind,
   number
 >
-const faultNumber = Object.fromEntries(faultKinds.map((kind, number) => [kind, number])) as Record<
-  (typeof faultKinds)[number],
-  number
->
-
 export const moveOf = (kind: MoveKind, connection: number, detail: number): number =>
   (kindNumber[kind] << 8) | (connection << 4) | detail
 export const kindOf = (move: number): MoveKind => moveKinds[move >> 8]!
@@ -38,7 +32,7 @@ export const connectionOf = (move: number): number => (move >> 4) & 15
 export const detailOf = (move: number): number => move & 15
 
 /** Side and timer in one detail. */
-const timerDetail = (side: number, kind: number): number => side * 8 + kind
+export const timerDetail = (side: number, kind: number): number => side * 8 + kind
 export const sideOfDetail = (detail: number): number => detail >> 3
 export const timerOfDetail = (detail: number): number => detail & 7
 
@@ -158,113 +152,4 @@ function timePasses(model: Model, moves: number[]): void {
     }
     if (moves.length > 0) return
   }
-}
-
-/** What a fault of the budget may do next. */
-export function faultMoves(model: Model, moves: number[]): void {
-  const { world } = model
-  for (const kind of ['crash', 'vanish'] as const) {
-    if (!model.mayFault(faultNumber[kind])) continue
-    for (const [host, { isLiar }] of world.hosts.entries())
-      if (isLiar !== true) moves.push(moveOf(kind, 0, host))
-  }
-  for (let connection = 0; connection < model.connectionCount; connection++) {
-    const ends = model.ends(connection)
-    if (ends === 0) continue
-    if (at.statusOf(ends, 0) === at.dialing) {
-      if (
-        model.mayFault(faultNumber.dialFail) &&
-        world.routes[model.routeOf[connection]!]!.isReachable
-      )
-        moves.push(moveOf('dialFailsEarly', connection, 0))
-      continue
-    }
-    if (model.mayFault(faultNumber.reset)) moves.push(moveOf('reset', connection, 0))
-    const holes = at.holesOf(ends)
-    if (holes === 0 && model.mayFault(faultNumber.hole)) moves.push(moveOf('hole', connection, 3))
-    if (holes === 0 && model.mayFault(faultNumber.halfHole))
-      moves.push(moveOf('hole', connection, 1), moveOf('hole', connection, 2))
-    if (model.mayFault(faultNumber.early)) earlyTimers(model, connection, ends, moves)
-  }
-}
-
-function earlyTimers(model: Model, connection: number, ends: number, moves: number[]): void {
-  for (const side of [0, 1]) {
-    if (!canStillAnswer(model, connection, side)) continue
-    for (const kind of [at.timer.handshake, at.timer.confirm, at.timer.held, at.timer.challenge])
-      if ((ends & at.timerBit(side, kind)) !== 0)
-        moves.push(moveOf('early', connection, timerDetail(side, kind)))
-  }
-}
-
-/** Makes a move. */
-export function play(model: Model, move: number): void {
-  const connection = connectionOf(move)
-  const detail = detailOf(move)
-  const kind = kindOf(move)
-  switch (kind) {
-    case 'dial':
-      model.dial(connection)
-      break
-    case 'connect':
-      model.connect(connection)
-      break
-    case 'dialFails':
-      model.dialFails(connection)
-      break
-    case 'deliver':
-      model.deliver(connection, detail)
-      break
-    case 'lose':
-      model.lose(connection, detail)
-      break
-    case 'timer':
-      model.fire(connection, sideOfDetail(detail), timerOfDetail(detail))
-      break
-    case 'pingTimeout':
-      model.pingTimeout(connection, detail)
-      break
-    case 'liarSays':
-      model.liarSays(connection, sideOfDetail(detail), lies[timerOfDetail(detail)]!)
-      break
-    default:
-      playFault(model, kind, connection, detail)
-  }
-  model.settle()
-}
-
-function playFault(
-  model: Model,
-  kind: Extract<MoveKind, 'crash' | 'vanish' | 'reset' | 'hole' | 'early' | 'dialFailsEarly'>,
-  connection: number,
-  detail: number,
-): void {
-  switch (kind) {
-    case 'crash':
-    case 'vanish':
-      model.spendFault(faultNumber[kind])
-      model.crash(detail, kind === 'crash')
-      break
-    case 'reset':
-      model.spendFault(faultNumber.reset)
-      model.resetConnection(connection)
-      break
-    case 'hole':
-      model.spendFault(detail === 3 ? faultNumber.hole : faultNumber.halfHole)
-      model.openHole(connection, detail)
-      break
-    case 'early':
-      model.spendFault(faultNumber.early)
-      model.touch(connection)
-      model.fireEarly(connection, sideOfDetail(detail), timerOfDetail(detail))
-      break
-    case 'dialFailsEarly':
-      model.spendFault(faultNumber.dialFail)
-      model.dialFails(connection)
-      break
-    default:
-      kind satisfies never
-  }
-  if (model.hasMixedRoles) model.touchAll()
-  model.judgeMustConnect()
 }

@@ -22,7 +22,8 @@ export type StepElection = typeof stepElection
 /** What the explorer asks of a slot state again and again. */
 export interface SlotView {
   readonly state: SlotState
-  readonly incumbent: ConnectionId | -1
+  /** Or -1. */
+  readonly incumbent: ConnectionId
   /** Bit masks of connection ids: in whatever role, as our dial without connection, as candidates. */
   readonly held: number
   readonly dialing: number
@@ -168,9 +169,7 @@ function judgeStep(
   if (new Set(ids).size < ids.length) return 'a connection is a candidate twice'
   if (holder !== undefined && ids.includes(holder)) return 'the incumbent is a candidate as well'
   if (after.elected !== null && !ids.includes(after.elected)) return 'the elected is no candidate'
-  const ready = after.candidates.filter(
-    ({ origin, stage }) => origin === 'inbound' && (stage === 'held' || stage === 'admitted'),
-  )
+  const ready = after.candidates.filter(({ origin }) => origin === 'inbound')
   if (ready.length > 2) return 'more inbound candidates than the limit allows'
   if (after.candidates.filter(({ origin }) => origin === 'dial').length > 1)
     return 'two dials of our own'

@@ -1,7 +1,8 @@
 import { headOf, isPing, isPong, message } from './fifo.js'
 import * as at from './layout.js'
 import { Model } from './model.js'
-import { connectionOf, detailOf, kindOf, lies, play, sideOfDetail, timerOfDetail } from './moves.js'
+import { connectionOf, detailOf, kindOf, lies, sideOfDetail, timerOfDetail } from './moves.js'
+import { play } from './play.js'
 import { SlotTable, type StepElection } from './slot-table.js'
 import type { World } from './world.js'
 

@@ -52,7 +52,7 @@ export const mutants: readonly Mutant[] = [
         replace: 'ourIp: this.ourIp ?? seenIp(hello),',
       },
     ],
-    test: 'test/properties/races.test.ts',
+    test: 'test/regressions/identity.test.ts',
   },
   {
     name: 'established when READY was sent, before the answer',
