@@ -50,7 +50,9 @@ const shortWorlds: readonly World[] = [
   ),
   ...peers.flatMap(({ peer, text }) => [
     shared(text, { peer, dials: [1, 1, 1] }),
-    ...withEachFault(text, (name, fault) => shared(name, { peer, dials: [1, 1, 1], ...fault })),
+    ...withEachFault(text, (name, fault) =>
+      shared(name, { peer, dials: [1, 1, fault.faults.vanish === 1 ? 0 : 1], ...fault }),
+    ),
   ]),
   multihomed('one host with two addresses', { dials: [1, 1, 1] }),
   ...withEachFault('one host with two addresses', (name, fault) =>
@@ -81,6 +83,14 @@ const deepWorlds: readonly World[] = [
   }),
   ...withEachFault('one host with two addresses, a dial from everywhere', (name, fault) =>
     multihomed(name, { dials: [1, 1, 1], ...fault }),
+  ),
+  ...peers.map(({ peer, text }) =>
+    shared(`${text}, a dial from everywhere and a crash without a reset`, {
+      peer,
+      dials: [1, 1, 1],
+      dialsAfterRestart: 1,
+      faults: { vanish: 1 },
+    }),
   ),
   ...peers.map(({ peer, text }) =>
     shared(`${text}, a crash and an early timer`, {
