@@ -15,6 +15,8 @@ interface Scene {
   readonly node: SimulatedNode
   readonly raw: RawConnection
   readonly service: ClosingService
+  /** Calls of the handlers that close. */
+  readonly closers: string[]
 }
 
 /** A service that runs `onMessage` in the middle of the loop that reads the connection. */
@@ -78,16 +80,20 @@ const paths: readonly {
   {
     path: 'a message handler',
     kind: 'disconnected',
-    close: ({ node, raw }) => {
-      node.connections.handle('trigger', (_bytes, peer) => peer.close('enough'))
+    close: ({ node, raw, closers }) => {
+      node.connections.handle('trigger', (_bytes, peer) => {
+        closers.push('message')
+        peer.close('enough')
+      })
       sendTogether(raw, type, message, message, request, status, ping)
     },
   },
   {
     path: 'a request handler',
     kind: 'disconnected',
-    close: ({ node, raw }) => {
+    close: ({ node, raw, closers }) => {
       node.connections.handle('trigger', async (bytes, peer) => {
+        closers.push('request')
         peer.close('enough')
         return bytes
       })
@@ -97,8 +103,11 @@ const paths: readonly {
   {
     path: 'a service',
     kind: 'misbehaved',
-    close: ({ raw, service }) => {
-      service.onMessage = (peer) => peer.closeFor({ kind: 'misbehaved', by: 'us', what: 'enough' })
+    close: ({ raw, service, closers }) => {
+      service.onMessage = (peer) => {
+        closers.push('service')
+        peer.closeFor({ kind: 'misbehaved', by: 'us', what: 'enough' })
+      }
       sendTogether(raw, status, status, type, message, ping)
     },
   },
@@ -133,7 +142,8 @@ describe.each(directions)('an %s connection', (direction) => {
     node.connections.handle('trigger', () => void (handled += 1))
     const raw = await establish(direction, node, world)
     const peer = service.peer!
-    close({ world, node, raw, service })
+    const closers: string[] = []
+    close({ world, node, raw, service, closers })
     await world.clock.runUntil(() => !peer.isConnected, { maxMs: 300_000 })
 
     // In that very tick:
@@ -162,6 +172,8 @@ describe.each(directions)('an %s connection', (direction) => {
     expect(raw.isClosed).toBe(true)
     expect(peer.bytesReceived).toBe(bytesReceived)
     expect([handled, service.messagesAfterEnd]).toEqual([before, 0])
+    // What lay behind in the same chunk was not handled any more.
+    expect(closers.length).toBeLessThanOrEqual(1)
     expect(world.clock.now() - closedMs).toBeLessThan(closeFlushMs + 200)
     await world.advance(200_000)
     expect(node.disconnected).toHaveLength(1)
