@@ -56,7 +56,7 @@ function partitionPlans(namespaces: Namespaces, { rounds, dice, network }: Optio
     cuts.push({ node: patient, disturbance: shortCut(namespaces) })
     // Around the moment at which the first ones give the other half up.
     for (let index = 0; index < Math.min(10, rounds / 50); index++) {
-      const ms = 2_500 + own.next() * 3_000
+      const ms = 1_500 + own.next() * 3_000
       cuts.push({ node: noticing, disturbance: cutFor(namespaces, ms) })
     }
   }
