@@ -46,7 +46,7 @@ module.exports = {
     layer(
       'root',
       ROOT_FILE,
-      ['^src/(connection|rules|wire|contracts)/', ROOT_FILE, '^events$', ...ROOT_PACKAGES],
+      ['^src/(connection|sync|rules|wire|contracts)/', ROOT_FILE, '^events$', ...ROOT_PACKAGES],
       '^src/(index|node|defaults|errors|events)\\.ts$',
     ),
     layer('connection', '^src/connection/', [
@@ -54,6 +54,18 @@ module.exports = {
       ROOT_FILE,
       ...ROOT_PACKAGES,
     ]),
+    layer('sync', '^src/sync/', [
+      '^src/(sync|rules|contracts)/',
+      ROOT_FILE,
+      npm('debug'),
+      npm('@types/debug'),
+    ]),
+    {
+      name: 'sync-is-of-the-sync-coordinator',
+      severity: 'error',
+      from: { path: '^src/(ping-monitor|connection-manager)\\.ts$' },
+      to: { path: '^src/sync/', reachable: true },
+    },
     {
       name: 'connection-is-of-the-connection-manager',
       severity: 'error',
@@ -63,11 +75,11 @@ module.exports = {
     {
       name: 'parts-do-not-know-managers',
       severity: 'error',
-      from: { path: '^src/(connection|rules|wire|contracts)/' },
+      from: { path: '^src/(connection|sync|rules|wire|contracts)/' },
       to: { path: `^src/(${MANAGERS})\\.ts$` },
     },
     layer('assembly', '^src/(index|node|defaults)\\.ts$', [
-      '^src/(connection|rules|wire|contracts)/',
+      '^src/(connection|sync|rules|wire|contracts)/',
       ROOT_FILE,
       '^src/adapters/(block-store-checks|memory-block-store|system-clock|system-random)\\.ts$',
     ]),
@@ -87,7 +99,7 @@ module.exports = {
       from: {},
       to: {
         path: '^src/',
-        pathNot: ['^src/(contracts|rules|wire|connection|adapters|testing)/', ROOT_FILE],
+        pathNot: ['^src/(contracts|rules|wire|connection|sync|adapters|testing)/', ROOT_FILE],
       },
     },
     {

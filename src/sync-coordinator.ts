@@ -13,11 +13,15 @@ import type { SyncNotice, SyncPhase } from './rules/sync/notices.js'
 import { createSyncState, type SyncState } from './rules/sync/state.js'
 import { step } from './rules/sync/step.js'
 import { progressOf, type SyncProgress } from './rules/sync/view.js'
-import { checkSyncOptions, requireInteger, type SyncCoordinatorOptions } from './sync-options.js'
-import { SyncServer } from './sync-server.js'
-import { anchoredTip } from './sync-start.js'
-import { SyncWaiters } from './sync-waiters.js'
-import { SyncWork } from './sync-work.js'
+import {
+  checkSyncOptions,
+  requireInteger,
+  type SyncCoordinatorOptions,
+} from './sync/sync-options.js'
+import { SyncServer } from './sync/sync-server.js'
+import { anchoredTip } from './sync/sync-start.js'
+import { SyncWaiters } from './sync/sync-waiters.js'
+import { SyncWork } from './sync/sync-work.js'
 import { TurnQueue } from './turn-queue.js'
 
 export type { SyncCoordinatorOptions, SyncPhase, SyncProgress }

@@ -98,7 +98,7 @@ describe('LevelBlockStore in a process that is killed', () => {
         if (said.length !== 2) return
         const store = new LevelBlockStore({ location })
         await expect(store.open()).rejects.toMatchObject({
-          code: 'STORE_CLOSED',
+          code: 'STORE_LOCKED',
           cause: { cause: { code: 'LEVEL_LOCKED' } },
         })
         kill()

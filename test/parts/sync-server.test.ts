@@ -4,7 +4,7 @@ import { MemoryBlockStore } from '../../src/adapters/memory-block-store.js'
 import type { ServicePeer } from '../../src/contracts/peer-service.js'
 import type { GetBlocksMessage, SyncMessage } from '../../src/contracts/sync-messages.js'
 import { defaultServingLimits } from '../../src/rules/sync/serving.js'
-import { SyncServer } from '../../src/sync-server.js'
+import { SyncServer } from '../../src/sync/sync-server.js'
 import { SimulatedClock } from '../../src/testing/simulated-clock.js'
 import { refOf, testChain } from '../../src/testing/test-chain.js'
 

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { MemoryBlockStore } from '../../src/adapters/memory-block-store.js'
 import type { Clock } from '../../src/contracts/clock.js'
 import type { SyncInput } from '../../src/rules/sync/inputs.js'
-import { SyncWork } from '../../src/sync-work.js'
+import { SyncWork } from '../../src/sync/sync-work.js'
 import { testChain, testChainRules } from '../../src/testing/test-chain.js'
 
 const chain = testChain({ length: 100 })

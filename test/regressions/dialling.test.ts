@@ -119,7 +119,7 @@ describe('patience', () => {
       how: 'says no to our HELLO',
       fail: (raw) => {
         raw.hello()
-        raw.onMessage = () => raw.bye(byeCodes.busy, 'not now')
+        raw.onMessage = () => raw.bye(byeCodes.busy!, 'not now')
       },
     },
     { how: 'sends what is no HELLO', fail: (raw) => raw.sendBytes(new Uint8Array(64).fill(0xff)) },
@@ -641,7 +641,7 @@ describe('backoff', () => {
     await raw.listen((connection) => {
       if (isBack) connection.shakeHands({ decides: false })
       else if (way === 'hangs up') connection.close()
-      else if (way === 'is busy') connection.bye(byeCodes.busy, 'later')
+      else if (way === 'is busy') connection.bye(byeCodes.busy!, 'later')
       else connection.sendBytes(new Uint8Array(64).fill(0xff))
     })
     return {
@@ -793,7 +793,7 @@ describe('eligibility', () => {
                 await inbound(world, node, raws.get(ip)!, decides(ip), expectEligible)
                 break
               default:
-                change.kind satisfies never
+                change satisfies never
             }
             await world.advance(thenMs)
           }

@@ -1,9 +1,9 @@
-import type { BlockStore } from './contracts/block-store.js'
-import type { ChainRules, ChainTip } from './contracts/chain-rules.js'
-import type { Clock } from './contracts/clock.js'
-import type { Random } from './contracts/random.js'
-import { defaultSyncLimits, type SyncConfig, type SyncLimits } from './rules/sync/limits.js'
-import { defaultServingLimits, type ServingLimits } from './rules/sync/serving.js'
+import type { BlockStore } from '../contracts/block-store.js'
+import type { ChainRules, ChainTip } from '../contracts/chain-rules.js'
+import type { Clock } from '../contracts/clock.js'
+import type { Random } from '../contracts/random.js'
+import { defaultSyncLimits, type SyncConfig, type SyncLimits } from '../rules/sync/limits.js'
+import { defaultServingLimits, type ServingLimits } from '../rules/sync/serving.js'
 
 export interface SyncCoordinatorOptions {
   readonly rules: ChainRules

@@ -1,6 +1,6 @@
-import type { BlockRef, BlockStore } from './contracts/block-store.js'
-import type { ChainAnchor, ChainRules } from './contracts/chain-rules.js'
-import { HoldfastError } from './errors.js'
+import type { BlockRef, BlockStore } from '../contracts/block-store.js'
+import type { ChainAnchor, ChainRules } from '../contracts/chain-rules.js'
+import { HoldfastError } from '../errors.js'
 
 /**
  * Makes sure that an open store begins where the chain does: an empty one receives the genesis block,

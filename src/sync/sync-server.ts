@@ -1,7 +1,7 @@
-import type { BlockRef, BlockStore } from './contracts/block-store.js'
-import type { ChainTip } from './contracts/chain-rules.js'
-import type { Clock } from './contracts/clock.js'
-import type { ServicePeer } from './contracts/peer-service.js'
+import type { BlockRef, BlockStore } from '../contracts/block-store.js'
+import type { ChainTip } from '../contracts/chain-rules.js'
+import type { Clock } from '../contracts/clock.js'
+import type { ServicePeer } from '../contracts/peer-service.js'
 import type {
   CancelMessage,
   GetBlocksMessage,
@@ -9,7 +9,7 @@ import type {
   NotFoundMessage,
   NotFoundReason,
   SyncMessage,
-} from './contracts/sync-messages.js'
+} from '../contracts/sync-messages.js'
 import {
   beginReply,
   chunkLimits,
@@ -17,7 +17,7 @@ import {
   judgeChunk,
   whyMissing,
   type ServingLimits,
-} from './rules/sync/serving.js'
+} from '../rules/sync/serving.js'
 import { hashesAt } from './sync-work.js'
 
 /** How often headers are read anew because the chain changed meanwhile. */
