@@ -80,9 +80,8 @@ async function campaign(options: RoundsOptions, signal: AbortSignal): Promise<nu
   const seconds = Math.round((performance.now() - startedMs) / 100) / 10
   const facts = { ok: failures.length === 0, seed, members: memberCount, seconds, series, skipped }
   if (json) process.stdout.write(`${JSON.stringify(facts, undefined, 2)}\n`)
-  say(
-    `\n${facts.ok ? 'Everything held' : `${failures.length} expectations did not hold`}, in ${seconds} s.`,
-  )
+  const outcome = facts.ok ? 'Everything held' : `${failures.length} expectations did not hold`
+  say(series.length === 0 ? '\nNothing was run.' : `\n${outcome}, in ${seconds} s.`)
   return facts.ok ? 0 : 1
 }
 

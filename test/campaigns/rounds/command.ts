@@ -11,14 +11,17 @@ export function command(program: string, ...args: string[]): Promise<string> {
     const child = spawn(program, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
-      timeout: timeoutMs,
-      killSignal: 'SIGKILL',
     })
+    const limit = setTimeout(() => child.kill('SIGKILL'), timeoutMs)
     let [printed, complaint] = ['', '']
     child.stdout.on('data', (chunk: Buffer) => (printed += chunk.toString()))
     child.stderr.on('data', (chunk: Buffer) => (complaint += chunk.toString()))
-    child.on('error', reject)
+    child.on('error', (cause) => {
+      clearTimeout(limit)
+      reject(new Error(`${program} does not start: ${cause.message}`, { cause }))
+    })
     child.on('close', (code) => {
+      clearTimeout(limit)
       if (code === 0) resolve(printed)
       else reject(new Error(`${program} ${args.join(' ')}: ${complaint.trim() || `exit ${code}`}`))
     })

@@ -27,7 +27,7 @@ export async function inNamespaces(
   try {
     const crew = await Crew.start(namespaces, signal)
     try {
-      const races = { ...options, rounds: Math.max(2, Math.round(options.rounds / 10)) }
+      const races = { ...options, rounds: Math.max(1, Math.round(options.rounds / 10)) }
       return [
         await runSeries(
           'namespaces',
@@ -78,7 +78,7 @@ async function withLoss(
   signal: AbortSignal,
 ): Promise<SeriesResult> {
   const own = dice.fork()
-  const plans = Array.from({ length: Math.max(2, Math.round(rounds / 20)) }, (_, index) => ({
+  const plans = Array.from({ length: Math.max(1, Math.round(rounds / 20)) }, (_, index) => ({
     name: `loss round ${index + 1}`,
     dice: own.fork(),
     node: nodeOptions(network),
