@@ -428,11 +428,12 @@ describe('one dial at a time', () => {
     | 'ban'
     | 'unban'
     | 'inbound'
+    | 'inbound that fails'
     | 'reset'
     | 'wait'
   const calls: Call[] = [
     ...(['connect', 'connect and abort', 'add', 'keep', 'unkeep', 'disconnect'] as const),
-    ...(['ban', 'unban', 'inbound', 'reset', 'wait'] as const),
+    ...(['ban', 'unban', 'inbound', 'inbound that fails', 'reset', 'wait'] as const),
   ]
   /** One that answers, one that refuses, one that never says anything, one that hangs up. */
   const hosts = ['10.0.0.2', '10.0.0.3', '10.0.0.4', '10.0.0.5'] as const
@@ -532,6 +533,14 @@ describe('one dial at a time', () => {
       case 'inbound':
         raw.dial(node.host).shakeHands({ decides: host < node.host })
         return
+      case 'inbound that fails': {
+        const connection = raw.dial(node.host)
+        connection.hello()
+        connection.onMessage = () => {
+          connection.close()
+        }
+        return
+      }
       case 'reset':
         world.network.resetBetween(host, node.host)
         return
@@ -741,7 +750,10 @@ describe('eligibility', () => {
         async (seed, script) => {
           const world = new World({ seed })
           const log = new DialLog(world.clock)
-          const node = await world.running('10.0.0.5', { wrapTransport: log.wrap, patienceMs: 0 })
+          // One dial at a time, and a slow one: the other peer's dial waits for its turn.
+          world.network.faults.delayDials({ from: '10.0.0.5' }, 100)
+          const options = { wrapTransport: log.wrap, patienceMs: 0, maxConcurrentDials: 1 }
+          const node = await world.running('10.0.0.5', options)
           const sentAway = new Set<string>()
           const violations: string[] = []
           /** The one rule, asked wherever this node reaches out. */
