@@ -3,8 +3,8 @@ import { noCloses, type AllowedCloses } from './judge.js'
 import { sharedNowMs } from './protocol.js'
 import type { Disturbance } from './round.js'
 
-/** How far into the race the kill may fall. */
-const maxIntoRaceMs = 25
+/** How far into the race the kill may fall: from before the first HELLO to after the last READY. */
+const maxIntoRaceMs = 150
 
 const onceForTheKilled: AllowedCloses = {
   least: 1,
