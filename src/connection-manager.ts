@@ -52,8 +52,8 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
   constructor(options: ConnectionManagerOptions) {
     super()
     const { registry, transport } = options
-    const limits = checkLimits(options)
     const identity = checkIdentity(options)
+    const limits = checkLimits(options)
     this.#registry = registry
     this.#transport = transport
     this.#isListening = options.listen ?? transport.listen !== undefined

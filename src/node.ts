@@ -161,6 +161,12 @@ export function createNode(options: NodeOptions): Node {
 
 /** Limits of different parts that must fit one another. */
 function checkTogether(options: NodeOptions): void {
+  if (typeof options !== 'object' || (options as unknown) === null) {
+    throw new TypeError('createNode needs its options: at least network and transport')
+  }
+  if (options.peers !== undefined && !Array.isArray(options.peers)) {
+    throw new TypeError('peers must be an array of addresses')
+  }
   const limits = checkLimits(options)
   const pings = checkPingLimits(options)
   const silentMs = pings.missedPongsMax * pings.pingIntervalMs + pings.pongTimeoutMs
@@ -170,7 +176,7 @@ function checkTogether(options: NodeOptions): void {
         `pongTimeoutMs (${silentMs}): a connection that never answered must not count as stable`,
     )
   }
-  const maxBlockBytes = options.chain?.rules.maxBlockBytes
+  const maxBlockBytes = (options.chain as Partial<ChainOptions> | undefined)?.rules?.maxBlockBytes
   if (maxBlockBytes === undefined) return
   const neededBytes = maxBlockBytes + blocksOverheadBytes(1)
   if (limits.maxFrameBytes < neededBytes) {

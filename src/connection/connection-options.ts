@@ -1,7 +1,7 @@
 import type { Clock } from '../contracts/clock.js'
 import type { Random } from '../contracts/random.js'
 import type { Transport } from '../contracts/transport.js'
-import type { PeerRegistry } from '../peer-registry.js'
+import { PeerRegistry } from '../peer-registry.js'
 import { tryParsePeerIp, type PeerIp } from '../rules/peer-ip.js'
 import { utf8 } from '../wire/binary.js'
 import { maxAgentBytes, maxAppDataBytes, maxNetworkBytes } from '../wire/messages.js'
@@ -175,6 +175,12 @@ export interface NodeIdentity {
 /** Throws TypeError or RangeError that names what is wrong. */
 export function checkIdentity(options: ConnectionManagerOptions): NodeIdentity {
   const { network, agent = 'holdfast', appData = new Uint8Array(0), localIp } = options
+  if (!((options.registry as unknown) instanceof PeerRegistry)) {
+    throw new TypeError('registry must be a PeerRegistry')
+  }
+  if (typeof (options.transport as Partial<Transport> | undefined)?.dial !== 'function') {
+    throw new TypeError('transport must be a Transport, for instance tcpTransport({ … })')
+  }
   if (typeof network !== 'string')
     throw new TypeError(`network must be a string, not ${typeof network}`)
   const networkBytes = utf8(network).length

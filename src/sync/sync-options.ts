@@ -46,7 +46,13 @@ export function checkSyncOptions(
   options: SyncCoordinatorOptions,
   random: Random,
 ): CheckedSyncOptions {
-  const { rules } = options
+  const { rules, store } = options
+  if (typeof rules !== 'object' || (rules as unknown) === null) {
+    throw new TypeError('rules must be ChainRules')
+  }
+  if (typeof (store as Partial<BlockStore> | undefined)?.append !== 'function') {
+    throw new TypeError('store must be a BlockStore, for instance new MemoryBlockStore()')
+  }
   checkRules(rules)
   const limits = limitsOf(options)
   checkReorg(rules, limits, options.fullReorgDepth)

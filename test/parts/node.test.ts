@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest'
+import { memoryNetwork } from '../../src/adapters/memory.js'
 import { MemoryBlockStore } from '../../src/adapters/memory-block-store.js'
+import { ConnectionManager } from '../../src/connection-manager.js'
 import type { Peer } from '../../src/contracts/peer-service.js'
 import { createNode, type NodeOptions } from '../../src/node.js'
 import { PeerRegistry } from '../../src/peer-registry.js'
@@ -166,4 +168,22 @@ describe('createNode', () => {
     await stopped(world, first, second)
     expect(world.clock.pendingTimers).toBe(0)
   })
+})
+
+test('what is missing is named at the door', () => {
+  const transport = memoryNetwork().transport({ host: '10.0.0.1' })
+  const rules = testChainRules(testChain({ length: 1 }))
+  const make = createNode as (options?: unknown) => unknown
+  for (const [options, text] of [
+    [undefined, /options/],
+    [{ network: 'x' }, /transport/],
+    [{ network: 'x', transport, peers: '10.0.0.2' }, /peers/],
+    [{ network: 'x', transport, chain: { rules } }, /store/],
+    [{ network: 'x', transport, chain: { store: new MemoryBlockStore() } }, /rules/],
+  ] as const) {
+    expect(() => make(options)).toThrow(TypeError)
+    expect(() => make(options)).toThrow(text)
+  }
+  const manager = ConnectionManager as unknown as new (options: unknown) => unknown
+  expect(() => new manager({ network: 'x', transport })).toThrow(/registry/)
 })
