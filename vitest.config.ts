@@ -19,5 +19,7 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 30_000,
     pool: 'forks',
+    // Left to itself, vitest keeps one of two cores free.
+    maxWorkers: 2,
   },
 })
