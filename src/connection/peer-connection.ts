@@ -1,21 +1,23 @@
 import type { CloseReason } from '../contracts/close-reason.js'
-import type { Clock, Timer } from '../contracts/clock.js'
+import type { Clock } from '../contracts/clock.js'
 import type { Direction, PeerHello, RoundTrip, ServicePeer } from '../contracts/peer-service.js'
 import type { Random } from '../contracts/random.js'
 import type { SyncMessage } from '../contracts/sync-messages.js'
 import type { Connection, Endpoint } from '../contracts/transport.js'
 import { HoldfastError } from '../errors.js'
-import { byeCodes, describeReason, reasonFromBye } from '../rules/close-reasons.js'
+import { describeReason, reasonFromBye } from '../rules/close-reasons.js'
 import type { ConnectionId } from '../rules/election.js'
 import type { PeerIp } from '../rules/peer-ip.js'
 import { encodeMessage, type EncodedFrame } from '../wire/message-codec.js'
 import type { WireMessage } from '../wire/messages.js'
 import { AppChannel, checkMessage } from './app-channel.js'
-import type { AppResult, ConnectionLimits, ConnectionOwner } from './connection-owner.js'
+import { AppInbox } from './app-inbox.js'
+import type { ConnectionLimits, ConnectionOwner } from './connection-owner.js'
 import { DrainWatch } from './drain-watch.js'
 import { FrameLoop, type FrameLoopHost } from './frame-loop.js'
 import { ReadBrake } from './read-brake.js'
-import { ReplyCount } from './reply-count.js'
+import { byeFrame, Release } from './release.js'
+import { isSyncReply, ReplyCount } from './reply-count.js'
 import { RoundTrips } from './round-trips.js'
 import { SendQueue } from './send-queue.js'
 
@@ -60,11 +62,11 @@ export class PeerConnection implements ServicePeer {
   readonly #drain: DrainWatch
   readonly #brake: ReadBrake
   readonly #app: AppChannel
+  readonly #inbox: AppInbox
+  readonly #release: Release
   readonly #roundTrips = new RoundTrips()
   #stage: Stage = 'hello'
   #hello: PeerHello | undefined
-  #flushTimer: Timer | undefined
-  #isReleased = false
 
   constructor(
     connection: Connection,
@@ -124,6 +126,33 @@ export class PeerConnection implements ServicePeer {
       maxRequests: options.limits.maxRequests,
       send: (message) => {
         this.#sendBulk(encodeMessage(message))
+      },
+    })
+    this.#inbox = new AppInbox({
+      brake: this.#brake,
+      replies: this.#replies,
+      host: {
+        run: (input) => {
+          this.#owner.run(input)
+        },
+        isEstablished: () => this.#stage === 'established',
+        peerMaxFrameBytes: () => this.hello.maxFrameBytes,
+        deliver: (delivery) => {
+          this.#owner.appReceived(this, delivery)
+        },
+        sendBulk: (frame, onSent) => {
+          this.#sendBulk(frame, onSent)
+        },
+      },
+    })
+    this.#release = new Release({
+      connection,
+      clock: options.clock,
+      closeFlushMs: options.limits.closeFlushMs,
+      onReleased: () => {
+        this.#owner.run(() => {
+          this.#owner.released(this)
+        })
       },
     })
   }
@@ -258,8 +287,7 @@ export class PeerConnection implements ServicePeer {
     if (this.#stage === 'closed') return
     this.#stage = 'closed'
     this.droppedBytes = this.#queue.end(byeFrame(reason))
-    this.#connection.close()
-    this.#flushWithDeadline()
+    this.#release.begin()
     this.#end(reason)
   }
 
@@ -304,10 +332,10 @@ export class PeerConnection implements ServicePeer {
         this.#app.typeReceived(message)
         return
       case 'message':
-        this.#deliver(this.#app.nameOf(message.type), message.bytes, undefined)
+        this.#inbox.messageReceived(this.#app.nameOf(message.type), message.bytes)
         return
       case 'request':
-        this.#deliver(this.#app.nameOf(message.type), message.bytes, message.id)
+        this.#inbox.requestReceived(this.#app.nameOf(message.type), message.bytes, message.id)
         return
       case 'answer':
         this.#app.answerReceived(message)
@@ -339,26 +367,6 @@ export class PeerConnection implements ServicePeer {
     }
     this.acceptedBytesAtPong = this.#queue.acceptedBytes
     this.#owner.pongReceived(this, { kind: 'pong', nonce, ...answered })
-  }
-
-  #deliver(type: string, bytes: Uint8Array, requestId: number | undefined): void {
-    if (requestId !== undefined && !this.#replies.add()) return
-    // A message without content costs something too.
-    const heldBytes = bytes.length + 64
-    this.#brake.hold(heldBytes)
-    const done = (result: AppResult): void => {
-      this.#owner.run(() => {
-        if (requestId !== undefined) this.#reply(requestId, result)
-        this.#brake.release(heldBytes)
-      })
-    }
-    this.#owner.appReceived(this, { type, bytes, done })
-  }
-
-  #reply(id: number, result: AppResult): void {
-    if (this.#stage !== 'established') return
-    const message = replyTo(id, result, this.hello.maxFrameBytes)
-    this.#sendBulk(encodeMessage(message), this.#replies.sent)
   }
 
   #loopHost(): FrameLoopHost {
@@ -423,29 +431,11 @@ export class PeerConnection implements ServicePeer {
   #endByPeer(reason: CloseReason): void {
     this.#stage = 'closed'
     this.droppedBytes = this.#queue.drop()
-    this.#connection.close()
-    this.#flushWithDeadline()
+    this.#release.begin()
     this.#end(reason)
   }
 
-  #flushWithDeadline(): void {
-    this.#flushTimer = this.#clock.setTimer(this.#limits.closeFlushMs, () => {
-      this.#connection.destroy()
-      this.#release()
-    })
-  }
-
-  /** A transport that never says that it closed holds nobody up. */
-  #release(): void {
-    if (this.#isReleased) return
-    this.#isReleased = true
-    this.#owner.run(() => {
-      this.#owner.released(this)
-    })
-  }
-
   #transportClosed(error: Error | undefined): void {
-    this.#flushTimer?.cancel()
     if (this.#stage !== 'closed') {
       this.#stage = 'closed'
       this.droppedBytes = this.#queue.drop()
@@ -455,7 +445,7 @@ export class PeerConnection implements ServicePeer {
           : { kind: 'transport-error', by: 'network', error, text: error.message },
       )
     }
-    this.#release()
+    this.#release.transportClosed()
   }
 
   #end(reason: CloseReason): void {
@@ -468,42 +458,4 @@ export class PeerConnection implements ServicePeer {
       this.#owner.ended(this, reason)
     })
   }
-}
-
-/** Replies of which each ends a request of the peer, or is a part of one. */
-function isSyncReply(message: SyncMessage): boolean {
-  switch (message.kind) {
-    case 'headers':
-    case 'blocks':
-    case 'notFound':
-    case 'busy':
-      return true
-    case 'status':
-    case 'announce':
-    case 'getHeaders':
-    case 'getBlocks':
-    case 'cancel':
-      return false
-  }
-}
-
-function replyTo(id: number, result: AppResult, maxFrameBytes: number): WireMessage {
-  switch (result.kind) {
-    case 'answer':
-      return result.bytes.length + 4 <= maxFrameBytes
-        ? { kind: 'answer', id, bytes: result.bytes }
-        : { kind: 'refusal', id, code: 'too-large' }
-    case 'refused':
-      return { kind: 'refusal', id, code: result.code }
-    case 'done':
-      return { kind: 'refusal', id, code: 'handler-failed' }
-  }
-}
-
-function byeFrame(reason: CloseReason): EncodedFrame | undefined {
-  const code = byeCodes[reason.kind]
-  if (code === undefined) return undefined
-  const text = reason.kind === 'misbehaved' ? reason.what : (reason.text ?? '')
-  const retryAfterMs = reason.kind === 'busy' ? reason.retryAfterMs : undefined
-  return encodeMessage({ kind: 'bye', code, text, retryAfterMs })
 }

@@ -1,3 +1,5 @@
+import type { SyncMessage } from '../contracts/sync-messages.js'
+
 /**
  * Replies that the peer asked for and that have not left yet. A peer that asks for more and more and
  * reads none of it is found out by this number, whatever the replies weigh.
@@ -23,5 +25,22 @@ export class ReplyCount {
   /** A reply was handed to the transport, or will never be. */
   readonly sent = (): void => {
     this.#count -= 1
+  }
+}
+
+/** Replies of which each ends a request of the peer, or is a part of one. */
+export function isSyncReply(message: SyncMessage): boolean {
+  switch (message.kind) {
+    case 'headers':
+    case 'blocks':
+    case 'notFound':
+    case 'busy':
+      return true
+    case 'status':
+    case 'announce':
+    case 'getHeaders':
+    case 'getBlocks':
+    case 'cancel':
+      return false
   }
 }
