@@ -46,13 +46,22 @@ module.exports = {
     layer(
       'root',
       ROOT_FILE,
-      ['^src/(connection|sync|rules|wire|contracts)/', ROOT_FILE, '^events$', ...ROOT_PACKAGES],
+      [
+        '^src/(connection|registry|sync|rules|wire|contracts)/',
+        ROOT_FILE,
+        '^events$',
+        ...ROOT_PACKAGES,
+      ],
       '^src/(index|node|defaults|errors|events)\\.ts$',
     ),
     layer('connection', '^src/connection/', [
       '^src/(connection|rules|wire|contracts)/',
       ROOT_FILE,
       ...ROOT_PACKAGES,
+    ]),
+    layer('registry', '^src/registry/', [
+      '^src/(registry|rules|contracts)/',
+      '^src/(errors|events|slot)\\.ts$',
     ]),
     layer('sync', '^src/sync/', [
       '^src/(sync|rules|contracts)/',
@@ -75,11 +84,11 @@ module.exports = {
     {
       name: 'parts-do-not-know-managers',
       severity: 'error',
-      from: { path: '^src/(connection|sync|rules|wire|contracts)/' },
+      from: { path: '^src/(connection|registry|sync|rules|wire|contracts)/' },
       to: { path: `^src/(${MANAGERS})\\.ts$` },
     },
     layer('assembly', '^src/(index|node|defaults)\\.ts$', [
-      '^src/(connection|sync|rules|wire|contracts)/',
+      '^src/(connection|registry|sync|rules|wire|contracts)/',
       ROOT_FILE,
       '^src/adapters/(block-store-checks|memory-block-store|system-clock|system-random)\\.ts$',
     ]),
@@ -99,7 +108,10 @@ module.exports = {
       from: {},
       to: {
         path: '^src/',
-        pathNot: ['^src/(contracts|rules|wire|connection|sync|adapters|testing)/', ROOT_FILE],
+        pathNot: [
+          '^src/(contracts|rules|wire|connection|registry|sync|adapters|testing)/',
+          ROOT_FILE,
+        ],
       },
     },
     {
