@@ -50,6 +50,19 @@ export interface ConnectionManagerLimits {
   readonly maxReplies: number
   /** Bytes that a connection's handlers may hold before reading from it pauses. */
   readonly maxHandlerBytes: number
+  /**
+   * What a peer may send unasked on one connection, in messages and in bytes; it may send at once what
+   * it may send in two seconds, and after a rest twice that. Above that reading from it pauses until the budget has refilled, and
+   * nothing else happens. What this node asked for (answers, blocks, pongs) does not count. The defaults
+   * are above what a link of one gigabit carries.
+   */
+  readonly maxMessagesPerSecond: number
+  readonly maxBytesPerSecond: number
+  /**
+   * Frames that no peer has a reason to send: answers and pongs beyond what was asked, unknown kinds.
+   * Ten times as many may come at once; one more closes the connection as `flood`.
+   */
+  readonly maxPointlessPerSecond: number
 }
 
 export interface ConnectionManagerOptions extends Partial<ConnectionManagerLimits> {
@@ -96,6 +109,9 @@ export const defaultConnectionLimits: ConnectionManagerLimits = {
   maxRequests: 1_024,
   maxReplies: 1_024,
   maxHandlerBytes: 4 * 1024 * 1024,
+  maxMessagesPerSecond: 50_000,
+  maxBytesPerSecond: 128 * 1024 * 1024,
+  maxPointlessPerSecond: 1_000,
 }
 
 /** Limits for which 0 makes sense. */

@@ -15,6 +15,10 @@ export interface ConnectionLimits {
   readonly maxReplies: number
   /** Bytes that handlers may hold before reading pauses. */
   readonly maxHandlerBytes: number
+  /** What a peer may send unasked: see TrafficBudget. */
+  readonly maxMessagesPerSecond: number
+  readonly maxBytesPerSecond: number
+  readonly maxPointlessPerSecond: number
 }
 
 /** An application message as it is handed to its handler. */

@@ -1,5 +1,5 @@
 import { WireError } from '../wire/binary.js'
-import { FrameReader, type FrameResult } from '../wire/frame-reader.js'
+import { frameHeaderBytes, FrameReader, type FrameResult } from '../wire/frame-reader.js'
 import { decodeMessage } from '../wire/message-codec.js'
 import { kindName, maxBodyBytes, type WireMessage } from '../wire/messages.js'
 
@@ -11,9 +11,10 @@ export interface FrameLoopHost {
   mayRead(): boolean
   /** Whether more than the handshake's messages may come. */
   isEstablished(): boolean
-  receive(message: WireMessage): void
+  /** A message, and the bytes of its frame. */
+  receive(message: WireMessage, frameBytes: number): void
   /** A frame of a kind that this version does not know, on an established connection. */
-  unknownFrame(): void
+  unknownFrame(frameBytes: number): void
   /** The bytes are not what the protocol says; there is no going on. */
   fault(what: string): void
 }
@@ -56,11 +57,13 @@ export class FrameLoop {
       this.#host.fault(`frame of ${result.length} bytes where at most ${result.max} are allowed`)
       return
     }
-    const { kindNumber } = result.frame
+    const { kindNumber, body } = result.frame
+    const frameBytes = frameHeaderBytes + body.length
     try {
       const message = decodeMessage(result.frame)
-      if (message === undefined) this.#unknown(kindNumber)
-      else if (this.#host.isEstablished() || isHandshake(message)) this.#host.receive(message)
+      if (message === undefined) this.#unknown(kindNumber, frameBytes)
+      else if (this.#host.isEstablished() || isHandshake(message))
+        this.#host.receive(message, frameBytes)
       else this.#host.fault(`'${message.kind}' before the handshake ended`)
     } catch (error) {
       if (!(error instanceof WireError)) throw error
@@ -68,8 +71,8 @@ export class FrameLoop {
     }
   }
 
-  #unknown(kindNumber: number): void {
-    if (this.#host.isEstablished()) this.#host.unknownFrame()
+  #unknown(kindNumber: number, frameBytes: number): void {
+    if (this.#host.isEstablished()) this.#host.unknownFrame(frameBytes)
     else this.#host.fault(`frame of unknown kind ${kindNumber} before the handshake ended`)
   }
 }

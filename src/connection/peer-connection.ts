@@ -12,6 +12,7 @@ import { encodeMessage, type EncodedFrame } from '../wire/message-codec.js'
 import type { WireMessage } from '../wire/messages.js'
 import { AppChannel, checkMessage } from './app-channel.js'
 import { AppInbox } from './app-inbox.js'
+import { Asked } from './asked.js'
 import type { ConnectionLimits, ConnectionOwner } from './connection-owner.js'
 import { DrainWatch } from './drain-watch.js'
 import { FrameLoop, type FrameLoopHost } from './frame-loop.js'
@@ -20,6 +21,7 @@ import { byeFrame, Release } from './release.js'
 import { isSyncReply, ReplyCount } from './reply-count.js'
 import { RoundTrips } from './round-trips.js'
 import { SendQueue } from './send-queue.js'
+import { TrafficBudget } from './traffic-budget.js'
 
 type Stage = 'hello' | 'handshake' | 'established' | 'closed'
 
@@ -61,6 +63,8 @@ export class PeerConnection implements ServicePeer {
   readonly #queue: SendQueue
   readonly #drain: DrainWatch
   readonly #brake: ReadBrake
+  readonly #budget: TrafficBudget
+  readonly #asked = new Asked()
   readonly #app: AppChannel
   readonly #inbox: AppInbox
   readonly #release: Release
@@ -121,10 +125,21 @@ export class PeerConnection implements ServicePeer {
         this.#resumeReading()
       },
     })
+    this.#budget = new TrafficBudget({
+      clock: options.clock,
+      limits: options.limits,
+      onOver: (waitMs) => {
+        this.#brake.pauseFor(waitMs)
+      },
+      onFlood: () => {
+        this.closeFor({ kind: 'flood', by: 'us', text: 'answers to nothing, or unknown frames' })
+      },
+    })
     this.#app = new AppChannel({
       clock: options.clock,
       maxRequests: options.limits.maxRequests,
       send: (message) => {
+        if (message.kind === 'request') this.#asked.requestSent()
         this.#sendBulk(encodeMessage(message))
       },
     })
@@ -265,6 +280,7 @@ export class PeerConnection implements ServicePeer {
     if (this.#stage !== 'established') return false
     const isReply = isSyncReply(message)
     if (isReply && !this.#replies.add()) return false
+    this.#asked.syncSent(message)
     this.#sendBulk(encodeMessage(message), isReply ? this.#replies.sent : undefined)
     return true
   }
@@ -274,6 +290,7 @@ export class PeerConnection implements ServicePeer {
     const nonce = new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0)
     if (this.#stage !== 'established') return nonce
     this.#roundTrips.pingSent(nonce, this.#clock.now())
+    this.#asked.pingSent()
     this.#queue.addUrgent(encodeMessage({ kind: 'ping', nonce }))
     return nonce
   }
@@ -303,8 +320,12 @@ export class PeerConnection implements ServicePeer {
     this.#loop.push(chunk)
   }
 
-  #receive(message: WireMessage): void {
+  #receive(message: WireMessage, frameBytes: number): void {
     if (this.#stage === 'closed') return
+    const demand = this.#asked.judge(message, frameBytes)
+    if (demand === 'unasked') this.#budget.unasked(frameBytes)
+    else if (demand === 'pointless') this.#budget.pointless(frameBytes)
+    if (this.isClosed) return
     switch (message.kind) {
       case 'hello':
         if (this.#hello !== undefined) {
@@ -323,6 +344,7 @@ export class PeerConnection implements ServicePeer {
         this.#endByPeer(reasonFromBye(message))
         return
       case 'ping':
+        this.#budget.pinged()
         this.#queue.addPong(encodeMessage({ kind: 'pong', nonce: message.nonce }))
         return
       case 'pong':
@@ -376,11 +398,12 @@ export class PeerConnection implements ServicePeer {
       },
       mayRead: () => this.#stage !== 'closed' && !this.#brake.isPaused,
       isEstablished: () => this.#stage === 'established',
-      receive: (message) => {
-        this.#receive(message)
+      receive: (message, frameBytes) => {
+        this.#receive(message, frameBytes)
       },
-      unknownFrame: () => {
+      unknownFrame: (frameBytes) => {
         this.unknownFrames += 1
+        this.#budget.pointless(frameBytes)
       },
       fault: (what) => {
         this.#misbehaved(what)
@@ -451,6 +474,7 @@ export class PeerConnection implements ServicePeer {
   #end(reason: CloseReason): void {
     this.reason = reason
     this.#loop.clear()
+    this.#brake.end()
     this.#app.end(reason)
     const error = new HoldfastError('CONNECTION_CLOSED', describeReason(reason), { reason })
     this.#drain.end(error)

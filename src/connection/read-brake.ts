@@ -1,8 +1,9 @@
-import type { Clock } from '../contracts/clock.js'
+import type { Clock, Timer } from '../contracts/clock.js'
 
 /**
- * Pauses reading while handlers hold too much of what was read: above the limit it pauses, at half of
- * it reading goes on. It remembers for how long, because deadlines on the peer stand still meanwhile.
+ * Pauses reading: while handlers hold too much of what was read (above the limit it pauses, at half of
+ * it reading goes on), and while the peer is over its budget. It remembers for how long, because
+ * deadlines on the peer stand still meanwhile.
  */
 export class ReadBrake {
   readonly #clock: Clock
@@ -10,6 +11,9 @@ export class ReadBrake {
   readonly #onPaused: () => void
   readonly #onReleased: () => void
   #heldBytes = 0
+  #isHoldingTooMuch = false
+  /** Runs while the peer is over its budget. */
+  #wait: Timer | undefined
   #pausedSinceMs: number | undefined
   #pausedBeforeMs = 0
 
@@ -38,17 +42,42 @@ export class ReadBrake {
   /** A handler got `bytes` bytes. */
   hold(bytes: number): void {
     this.#heldBytes += bytes
-    if (this.isPaused || this.#heldBytes <= this.#maxHeldBytes) return
-    this.#pausedSinceMs = this.#clock.now()
-    this.#onPaused()
+    if (this.#heldBytes > this.#maxHeldBytes) this.#isHoldingTooMuch = true
+    this.#update()
   }
 
   /** A handler is done with `bytes` bytes. */
   release(bytes: number): void {
     this.#heldBytes -= bytes
-    if (!this.isPaused || this.#heldBytes > this.#maxHeldBytes / 2) return
-    this.#pausedBeforeMs = this.pausedMs
-    this.#pausedSinceMs = undefined
-    this.#onReleased()
+    if (this.#heldBytes <= this.#maxHeldBytes / 2) this.#isHoldingTooMuch = false
+    this.#update()
+  }
+
+  /** The peer is over its budget: nothing more is read for so long. */
+  pauseFor(waitMs: number): void {
+    this.#wait?.cancel()
+    this.#wait = this.#clock.setTimer(waitMs, () => {
+      this.#wait = undefined
+      this.#update()
+    })
+    this.#update()
+  }
+
+  /** The connection is over. */
+  end(): void {
+    this.#wait?.cancel()
+  }
+
+  #update(): void {
+    const mustPause = this.#isHoldingTooMuch || this.#wait !== undefined
+    if (mustPause === this.isPaused) return
+    if (mustPause) {
+      this.#pausedSinceMs = this.#clock.now()
+      this.#onPaused()
+    } else {
+      this.#pausedBeforeMs = this.pausedMs
+      this.#pausedSinceMs = undefined
+      this.#onReleased()
+    }
   }
 }
