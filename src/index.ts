@@ -2,7 +2,14 @@ export { createNode, Node } from './node.js'
 export type { ChainOptions, NodeEvents, NodeOptions, NodeStatus } from './node.js'
 
 export { PeerRegistry } from './peer-registry.js'
-export type { Ban, PeerInfo, PeerSource } from './peer-registry.js'
+export type {
+  Ban,
+  PeerFailure,
+  PeerFilter,
+  PeerInfo,
+  PeerRegistryOptions,
+  PeerSource,
+} from './peer-registry.js'
 
 export { ConnectionManager } from './connection-manager.js'
 export type { ConnectionEvents, ConnectionStatus } from './connection-manager.js'

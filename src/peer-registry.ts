@@ -1,17 +1,15 @@
 import type { Clock } from './contracts/clock.js'
 import { systemClock } from './defaults.js'
-import { PeerEntry, peerKey, type PeerSource } from './registry/peer-entry.js'
-import { parsePeerAddress, parsePeerIp, type PeerAddress } from './rules/peer-ip.js'
+import { BanList } from './registry/ban-list.js'
+import { PeerEntry, peerKey, type PeerFailure, type PeerSource } from './registry/peer-entry.js'
+import type { Ban } from './rules/bans.js'
+import { chooseEvicted, type KnownPeer } from './rules/known-peers.js'
+import { parsePeerAddress, parsePeerIp, type PeerAddress, type PeerIp } from './rules/peer-ip.js'
 
-export { peerKey, type PeerEntry, type PeerSource }
+export { peerKey, type Ban, type PeerEntry, type PeerFailure, type PeerSource }
 
 /** A user's word that a peer is to be dialled goes before how it was met. */
 const isLasting = (source: PeerSource): boolean => source === 'kept' || source === 'added'
-
-export interface Ban {
-  readonly reason: string
-  readonly untilUnixMs: number
-}
 
 /** What is known of one peer, at the moment of asking. */
 export interface PeerInfo {
@@ -22,15 +20,39 @@ export interface PeerInfo {
   readonly source: PeerSource
   readonly isKept: boolean
   readonly isConnected: boolean
+  /** Not banned, and somebody said where it listens: itself, a user, or other peers. */
+  readonly isDialable: boolean
   readonly firstSeenUnixMs: number
   /** When a connection to it was last established or ended. */
   readonly lastSeenUnixMs: number | undefined
   readonly timesConnected: number
-  /** Dials in a row that failed, and what the last one said. */
+  /** Dials in a row that failed since this node started, and what the last one said. */
   readonly failures: number
-  readonly lastFailure: string | undefined
+  readonly lastFailure: PeerFailure | undefined
   readonly ban: Ban | undefined
 }
+
+/** Which peers are meant: those of whom everything that is given is true. */
+export interface PeerFilter {
+  readonly isConnected?: boolean
+  readonly isKept?: boolean
+  readonly isBanned?: boolean
+  readonly isDialable?: boolean
+}
+
+export interface PeerRegistryOptions {
+  readonly clock?: Clock
+  /** Default 10,000. */
+  readonly maxKnownPeers?: number
+  /** When there is one more, the one that ends first makes room. Default 10,000. */
+  readonly maxBans?: number
+}
+
+/** What changed, for those who look after an entry or after all of them. */
+export type RegistryChange =
+  | { readonly kind: 'entry'; readonly entry: PeerEntry }
+  /** A ban began or was lifted, whether its peer is known or not. */
+  | { readonly kind: 'bans' }
 
 let entriesOf: (registry: PeerRegistry) => ReadonlyMap<string, PeerEntry>
 let ensureEntry: (
@@ -39,40 +61,48 @@ let ensureEntry: (
   source: PeerSource,
 ) => PeerEntry | undefined
 
-/** Tells `onChanged` of peers that users made known, banned or unbanned. Returns how to end it. */
-let watchEntries: (registry: PeerRegistry, onChanged: (entry: PeerEntry) => void) => () => void
+/** Tells `onChanged` of what users and other peers made known, of bans, and of what is forgotten. Returns how to end it. */
+let watchRegistry: (
+  registry: PeerRegistry,
+  onChanged: (change: RegistryChange) => void,
+) => () => void
 
 /**
  * What is known of each peer, and its one slot. One IP is one peer, whatever the port or the notation.
  *
- * It holds at most `maxKnownPeers`: when it is full, the peer that was seen least recently among those
- * that are neither kept, nor connected, nor banned makes room; when there is none, the newcomer is not
- * remembered. It dials nobody by itself: hand it to a ConnectionManager.
+ * It holds at most `maxKnownPeers`. When it is full, somebody makes room who is neither kept nor
+ * connected: hearsay that never connected before peers that a user named, these before peers that were
+ * connected once, banned ones last; among equals the one with the most failed dials, then the one that
+ * was seen least recently. What other peers tell displaces only hearsay that was dialled in vain. When
+ * nobody may go, the newcomer is not remembered. It dials nobody by itself: hand it to a
+ * ConnectionManager.
  */
 export class PeerRegistry {
   readonly #clock: Clock
   readonly #maxKnownPeers: number
   readonly #entries = new Map<string, PeerEntry>()
-  readonly #bans = new Map<string, Ban>()
-  readonly #watchers = new Set<(entry: PeerEntry) => void>()
+  readonly #bans: BanList
+  readonly #watchers = new Set<(change: RegistryChange) => void>()
 
   static {
     entriesOf = (registry) => registry.#entries
     ensureEntry = (registry, address, source) => registry.#ensure(address, source)
-    watchEntries = (registry, onChanged) => {
+    watchRegistry = (registry, onChanged) => {
       registry.#watchers.add(onChanged)
       return () => registry.#watchers.delete(onChanged)
     }
   }
 
-  constructor(options: { readonly clock?: Clock; readonly maxKnownPeers?: number } = {}) {
-    this.#clock = options.clock ?? systemClock
-    this.#maxKnownPeers = options.maxKnownPeers ?? 10_000
-    if (!Number.isSafeInteger(this.#maxKnownPeers) || this.#maxKnownPeers < 1) {
-      throw new RangeError(
-        `maxKnownPeers must be a whole number above 0, not ${this.#maxKnownPeers}`,
-      )
+  constructor(options: PeerRegistryOptions = {}) {
+    const { clock = systemClock, maxKnownPeers = 10_000, maxBans = 10_000 } = options
+    for (const [name, value] of Object.entries({ maxKnownPeers, maxBans })) {
+      if (!Number.isSafeInteger(value) || value < 1) {
+        throw new RangeError(`${name} must be a whole number above 0, not ${value}`)
+      }
     }
+    this.#clock = clock
+    this.#maxKnownPeers = maxKnownPeers
+    this.#bans = new BanList(clock, maxBans)
   }
 
   /** How many peers are known. */
@@ -87,7 +117,7 @@ export class PeerRegistry {
   add(address: string): PeerInfo | undefined {
     const entry = this.#ensure(parsePeerAddress(address), 'added')
     if (entry === undefined) return undefined
-    this.#changed(entry.key)
+    this.#tell({ kind: 'entry', entry })
     return this.#info(entry)
   }
 
@@ -97,45 +127,69 @@ export class PeerRegistry {
     return entry === undefined ? undefined : this.#info(entry)
   }
 
-  list(): PeerInfo[] {
-    return Array.from(this.#entries.values(), (entry) => this.#info(entry))
+  /** The known peers, or those that are meant by `filter`, in the order in which they became known. */
+  list(filter: PeerFilter = {}): PeerInfo[] {
+    const peers = Array.from(this.#entries.values(), (entry) => this.#info(entry))
+    const { isConnected, isKept, isBanned, isDialable } = filter
+    return peers.filter(
+      (peer) =>
+        (isConnected ?? peer.isConnected) === peer.isConnected &&
+        (isKept ?? peer.isKept) === peer.isKept &&
+        (isBanned === undefined || isBanned === (peer.ban !== undefined)) &&
+        (isDialable ?? peer.isDialable) === peer.isDialable,
+    )
+  }
+
+  /** Forgets a peer, but for its ban. Returns false for one that is not known, is kept, or is connected. */
+  remove(ip: string): boolean {
+    const entry = this.#entries.get(peerKey(parsePeerAddress(ip).ip))
+    if (entry === undefined || entry.isKept || entry.isOpen) return false
+    this.#forget(entry)
+    return true
   }
 
   /**
-   * Bans an IP for `durationMs` (a day by default): it is neither dialled nor accepted, and
-   * what is in handshake ends. An established connection goes on until `ConnectionManager.disconnect`.
+   * Bans an IP for `durationMs` (a day by default, a year at most): it is neither dialled nor accepted,
+   * and a connection to it is closed as `banned`. Another ban of the same IP takes the place of the
+   * first; none becomes permanent. Throws HoldfastError INVALID_ADDRESS, and RangeError for a duration
+   * out of range.
    */
   ban(ip: string, options: { readonly reason: string; readonly durationMs?: number }): void {
-    const durationMs = options.durationMs ?? 24 * 3_600_000
-    if (!(durationMs > 0)) throw new RangeError(`durationMs must be above 0, not ${durationMs}`)
-    const untilUnixMs = this.#clock.unixMs() + durationMs
-    const key = peerKey(parsePeerIp(ip))
-    this.#bans.set(key, { reason: options.reason, untilUnixMs })
-    this.#changed(key)
+    const { reason, durationMs = 24 * 3_600_000 } = options
+    if (typeof reason !== 'string') {
+      throw new TypeError(`the reason of a ban must be a string, not ${typeof reason}`)
+    }
+    const parsed = parsePeerIp(ip)
+    this.#bans.add(parsed, reason, durationMs)
+    this.#banChanged(parsed)
   }
 
-  /** Ends a ban. Returns whether there was one. */
+  /** Ends a ban, by whatever rule it came. Returns whether there was one. */
   unban(ip: string): boolean {
-    const key = peerKey(parsePeerIp(ip))
-    const wasBanned = this.#bans.delete(key)
-    this.#changed(key)
+    const parsed = parsePeerIp(ip)
+    const wasBanned = this.#bans.lift(parsed)
+    this.#banChanged(parsed)
     return wasBanned
   }
 
   isBanned(ip: string): boolean {
-    return this.#banOf(peerKey(parsePeerIp(ip))) !== undefined
+    return this.#bans.of(parsePeerIp(ip)) !== undefined
   }
 
-  #changed(key: string): void {
-    const entry = this.#entries.get(key)
-    if (entry !== undefined) for (const onChanged of this.#watchers) onChanged(entry)
+  /** The bans that hold, of known peers and others. */
+  bans(): (Ban & { readonly ip: string })[] {
+    return Array.from(this.#bans.all(), ([ip, ban]) => ({ ip, ...ban }))
   }
 
-  #banOf(key: string): Ban | undefined {
-    const ban = this.#bans.get(key)
-    if (ban === undefined || ban.untilUnixMs > this.#clock.unixMs()) return ban
-    this.#bans.delete(key)
-    return undefined
+  #banChanged(ip: PeerIp): void {
+    this.#tell({ kind: 'bans' })
+    for (const entry of [...this.#entries.values()]) {
+      if (entry.ip === ip) this.#tell({ kind: 'entry', entry })
+    }
+  }
+
+  #tell(change: RegistryChange): void {
+    for (const onChanged of this.#watchers) onChanged(change)
   }
 
   #ensure(address: PeerAddress, source: PeerSource): PeerEntry | undefined {
@@ -148,41 +202,51 @@ export class PeerRegistry {
       }
       return known
     }
-    if (this.#entries.size >= this.#maxKnownPeers && !this.#makeRoom()) return undefined
+    if (!this.#hasRoomFor(source)) return undefined
     const entry = new PeerEntry(address, source, this.#clock.unixMs())
     this.#entries.set(entry.key, entry)
     return entry
   }
 
-  #makeRoom(): boolean {
-    let oldest: PeerEntry | undefined
+  #hasRoomFor(source: PeerSource): boolean {
+    if (this.#entries.size < this.#maxKnownPeers) return true
+    const evicted = chooseEvicted(this.#evictable(), { isHearsay: source === 'exchange' })
+    if (evicted !== undefined) this.#forget(evicted.entry)
+    return evicted !== undefined
+  }
+
+  *#evictable(): Generator<KnownPeer & { readonly entry: PeerEntry }> {
     for (const entry of this.#entries.values()) {
-      if (!entry.isIdle || this.#bans.has(entry.key)) continue
-      if (oldest === undefined || seenMs(entry) < seenMs(oldest)) oldest = entry
+      const { isKept, isOpen, isHearsay, timesConnected, failures, seenUnixMs } = entry
+      const isBanned = this.#bans.of(entry.ip) !== undefined
+      yield { entry, isKept, isOpen, isHearsay, isBanned, timesConnected, failures, seenUnixMs }
     }
-    return oldest !== undefined && this.#entries.delete(oldest.key)
+  }
+
+  #forget(entry: PeerEntry): void {
+    this.#entries.delete(entry.key)
+    entry.isForgotten = true
+    this.#tell({ kind: 'entry', entry })
   }
 
   #info(entry: PeerEntry): PeerInfo {
+    const ban = this.#bans.of(entry.ip)
     return {
       key: entry.key,
       ip: entry.ip,
-      listeningPort: entry.toldPort ?? entry.configuredPort,
+      listeningPort: entry.listeningPort,
       source: entry.source,
       isKept: entry.isKept,
       isConnected: entry.isConnected,
+      isDialable: entry.isDialable && ban === undefined,
       firstSeenUnixMs: entry.firstSeenUnixMs,
       lastSeenUnixMs: entry.lastSeenUnixMs,
       timesConnected: entry.timesConnected,
-      failures: entry.dial.failures,
+      failures: entry.failures,
       lastFailure: entry.lastFailure,
-      ban: this.#banOf(entry.key),
+      ban,
     }
   }
 }
 
-function seenMs(entry: PeerEntry): number {
-  return entry.lastSeenUnixMs ?? entry.firstSeenUnixMs
-}
-
-export { ensureEntry, entriesOf, watchEntries }
+export { ensureEntry, entriesOf, watchRegistry }

@@ -35,7 +35,7 @@ export interface ConnectionManagerLimits {
   /** Inbound connections in handshake, over all and per IP. */
   readonly maxPendingHandshakes: number
   readonly maxPendingHandshakesPerIp: number
-  /** A known peer that is not kept is left alone after so many failed dials in a row. */
+  /** A known peer that is not kept and never was connected is left alone after so many failed dials in a row. */
   readonly maxDialFailures: number
   readonly maxFrameBytes: number
   /** The send queue: where `send` returns false, and where it refuses. */

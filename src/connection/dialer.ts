@@ -197,7 +197,7 @@ export class Dialer {
 
   /** A dial ended without an established connection, while the slot was free. */
   ended(entry: PeerEntry, outcome: DialOutcome, text: string): void {
-    entry.lastFailure = text
+    entry.lastFailure = { text, atUnixMs: this.#clock.unixMs() }
     const facts = { nowMs: this.#clock.now(), dice: this.#random.next(), outcome }
     entry.dial = afterDialEnded(entry.dial, facts, this.#limits)
   }
@@ -227,13 +227,14 @@ export class Dialer {
   }
 
   #isWanted(entry: PeerEntry): boolean {
-    if (entry.isDialPaused || this.#registry.isBanned(entry.ip)) return false
+    if (entry.isForgotten || entry.isDialPaused) return false
+    if (this.#registry.isBanned(entry.ip)) return false
     if (entry.isKept) return true
     // Whoever asked for one connection that never came asked for no more than that.
     if (entry.source === 'connect' && entry.timesConnected === 0) return false
-    const isDialable =
-      (entry.toldPort ?? entry.configuredPort) !== undefined || entry.source !== 'inbound'
-    return isDialable && entry.dial.failures < this.#limits.maxDialFailures
+    const isGivenUp =
+      entry.timesConnected === 0 && entry.dial.failures >= this.#limits.maxDialFailures
+    return entry.isDialable && !isGivenUp
   }
 
   #hasRoom(): boolean {
@@ -262,7 +263,7 @@ export class Dialer {
   async #dialIfStillWanted(entry: PeerEntry, priority: Priority): Promise<void> {
     if (!this.#isRunning || this.#queued.get(entry) !== priority) return
     this.#queued.delete(entry)
-    if (!mayStartDial(entry.slot.state)) return
+    if (entry.isForgotten || !mayStartDial(entry.slot.state)) return
     if (priority !== 'user') {
       if (this.#judge(entry).kind !== 'dial') {
         this.consider(entry)

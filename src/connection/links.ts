@@ -6,7 +6,7 @@ import type { Random } from '../contracts/random.js'
 import type { SyncMessage } from '../contracts/sync-messages.js'
 import type { Connection, Endpoint, Transport } from '../contracts/transport.js'
 import { HoldfastError } from '../errors.js'
-import { ensureEntry, watchEntries, type PeerEntry, type PeerRegistry } from '../peer-registry.js'
+import { ensureEntry, watchRegistry, type PeerEntry, type PeerRegistry } from '../peer-registry.js'
 import { admitInbound } from '../rules/admission.js'
 import { describeReason } from '../rules/close-reasons.js'
 import { outcomeOf } from '../rules/dial-policy.js'
@@ -166,9 +166,10 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
 
   /** Begins to dial. */
   start(): void {
-    this.#unwatch = watchEntries(this.#registry, (entry) => {
+    this.#unwatch = watchRegistry(this.#registry, (change) => {
+      if (change.kind !== 'entry') return
       this.run(() => {
-        this.#entryChanged(entry)
+        this.#entryChanged(change.entry)
       })
     })
     this.dialer.start()
@@ -308,7 +309,9 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     if (connection.direction === 'outbound') this.#outboundCount -= 1
     entry.lastSeenUnixMs = this.#clock.unixMs()
     const livedMs = this.#clock.now() - connection.establishedAtMs
-    this.dialer.lost(entry, livedMs, outcomeOf(connection.reason))
+    if (!isOurBan(connection.reason)) {
+      this.dialer.lost(entry, livedMs, outcomeOf(connection.reason))
+    }
     if (isUnwanted(entry, connection.reason)) entry.isDialPaused = true
     debug('%s is disconnected: %s', entry.key, describeReason(connection.reason))
     this.#observer.disconnected(connection, connection.reason)
@@ -347,7 +350,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
       return
     }
     if (attempt.entry.slot.state.incumbent !== null || isOurChoice(reason)) return
-    if (!attempt.isSelf) {
+    if (!attempt.isSelf && !isOurBan(reason)) {
       this.dialer.ended(attempt.entry, outcomeOf(reason), describeReason(reason))
     }
     if (reason.kind !== 'duplicate') {
@@ -384,11 +387,15 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     return connection
   }
 
-  /** A user made it known, banned or unbanned it. */
+  /** It was made known, banned, unbanned or forgotten. */
   #entryChanged(entry: PeerEntry): void {
     if (this.#registry.isBanned(entry.ip)) {
-      this.#closeHandshakes(entry, { kind: 'banned', by: 'us' })
       this.waiters.reject(entry, new HoldfastError('BANNED', `${entry.key} was banned meanwhile`))
+      this.closeAll(entry, { kind: 'banned', by: 'us' })
+    } else if (entry.isForgotten) {
+      this.abandonDial(entry)
+      const text = `${entry.key} made room for another known peer`
+      this.waiters.reject(entry, new HoldfastError('CONNECT_FAILED', text))
     }
     this.dialer.consider(entry)
   }
@@ -446,6 +453,11 @@ function isPendingInbound({ connection }: Link): boolean {
 /** Ends of a handshake that this node's user wanted: they say nothing about the peer. */
 function isOurChoice(reason: CloseReason): boolean {
   return reason.by === 'us' && (reason.kind === 'shutdown' || reason.kind === 'disconnected')
+}
+
+/** The ban itself says how long there is no dial: nothing is left of it when it ends. */
+function isOurBan(reason: CloseReason): boolean {
+  return reason.kind === 'banned' && reason.by === 'us'
 }
 
 /** A user ended the connection, here or there: only a kept peer is dialled again, and not by the end that did. */

@@ -2,15 +2,23 @@ import { initialDialState, type DialState } from '../rules/dial-policy.js'
 import type { PeerAddress, PeerIp } from '../rules/peer-ip.js'
 import { Slot } from '../slot.js'
 
-/** How a peer became known: by a user's `keep`, `add` or `connect`, or because it came by itself. */
-export type PeerSource = 'kept' | 'added' | 'connect' | 'inbound'
+/**
+ * How a peer became known: by a user's `keep`, `add` or `connect`, because it came by itself, or because
+ * other peers told of it.
+ */
+export type PeerSource = 'kept' | 'added' | 'connect' | 'inbound' | 'exchange'
+
+export interface PeerFailure {
+  readonly text: string
+  readonly atUnixMs: number
+}
 
 /** A peer's entry, with what ConnectionManager keeps there. */
 export class PeerEntry {
   readonly key: string
   readonly ip: PeerIp
   readonly slot: Slot
-  readonly firstSeenUnixMs: number
+  firstSeenUnixMs: number
   /** What a dial uses: the IP with its zone. */
   host: string
   /** A port that somebody wrote down, and the one that the peer told in its HELLO, which wins. */
@@ -23,7 +31,10 @@ export class PeerEntry {
   dial: DialState = initialDialState
   lastSeenUnixMs: number | undefined
   timesConnected = 0
-  lastFailure: string | undefined
+  /** The last dial that failed since it was last connected. */
+  lastFailure: PeerFailure | undefined
+  /** It made room for another one: it is not dialled, and another entry may stand for its peer. */
+  isForgotten = false
 
   constructor(address: PeerAddress, source: PeerSource, unixMs: number) {
     this.key = peerKey(address.ip)
@@ -39,9 +50,31 @@ export class PeerEntry {
     return this.slot.state.incumbent !== null
   }
 
-  /** Nothing of it is open, and nobody asked to keep it. */
-  get isIdle(): boolean {
-    return !this.isKept && !this.isConnected && this.slot.state.candidates.length === 0
+  /** It has a connection, or something is on its way to one. */
+  get isOpen(): boolean {
+    return this.isConnected || this.slot.state.candidates.length > 0
+  }
+
+  /** Known only from what other peers said. */
+  get isHearsay(): boolean {
+    return this.source === 'exchange' && this.timesConnected === 0
+  }
+
+  /** Where it listens is known: an ephemeral port never counts. */
+  get isDialable(): boolean {
+    return this.listeningPort !== undefined || this.source !== 'inbound'
+  }
+
+  get listeningPort(): number | undefined {
+    return this.toldPort ?? this.configuredPort
+  }
+
+  get failures(): number {
+    return this.dial.failures
+  }
+
+  get seenUnixMs(): number {
+    return this.lastSeenUnixMs ?? this.firstSeenUnixMs
   }
 }
 

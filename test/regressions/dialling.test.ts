@@ -297,7 +297,7 @@ describe('a decision not to dial leaves no state behind', () => {
     await world.advance(hourMs)
     expect(stateOf({ world, node })).toEqual({
       ...before,
-      info: { ...before.info, source: 'added', listeningPort: 24_100 },
+      info: { ...before.info, source: 'added', listeningPort: 24_100, isDialable: true },
     })
     expect(node.transport.dialled).toEqual([])
   })

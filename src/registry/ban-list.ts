@@ -1,0 +1,66 @@
+import type { Clock } from '../contracts/clock.js'
+import { banAt, maxBanMs, type Ban } from '../rules/bans.js'
+import type { PeerIp } from '../rules/peer-ip.js'
+
+/**
+ * Who is banned, and until when. A ban belongs to the IP, whether the peer is known or not. It holds at
+ * most `maxBans`: when it is full, the ban that ends first makes room.
+ */
+export class BanList {
+  readonly #clock: Clock
+  readonly #maxBans: number
+  readonly #bans = new Map<PeerIp, Ban>()
+
+  constructor(clock: Clock, maxBans: number) {
+    this.#clock = clock
+    this.#maxBans = maxBans
+  }
+
+  /** Throws RangeError unless `durationMs` is above 0 and at most a year. */
+  add(ip: PeerIp, reason: string, durationMs: number): void {
+    if (!(durationMs > 0 && durationMs <= maxBanMs)) {
+      throw new RangeError(
+        `durationMs must be above 0 and at most 365 days (${maxBanMs}), not ${durationMs}`,
+      )
+    }
+    const sinceUnixMs = this.#clock.unixMs()
+    this.#bans.delete(ip)
+    this.#insert(ip, { reason, sinceUnixMs, untilUnixMs: sinceUnixMs + durationMs })
+  }
+
+  lift(ip: PeerIp): boolean {
+    return this.#bans.delete(ip)
+  }
+
+  of(ip: PeerIp): Ban | undefined {
+    const ban = this.#bans.get(ip)
+    if (ban === undefined) return undefined
+    const current = banAt(ban, this.#clock.unixMs())
+    if (current === undefined) this.#bans.delete(ip)
+    else if (current !== ban) this.#bans.set(ip, current)
+    return current
+  }
+
+  /** Those that hold, by IP. */
+  all(): Map<PeerIp, Ban> {
+    const held = new Map<PeerIp, Ban>()
+    for (const ip of [...this.#bans.keys()]) {
+      const ban = this.of(ip)
+      if (ban !== undefined) held.set(ip, ban)
+    }
+    return held
+  }
+
+  #insert(ip: PeerIp, ban: Ban): void {
+    if (!this.#bans.has(ip) && this.#bans.size >= this.#maxBans) this.#makeRoom()
+    this.#bans.set(ip, ban)
+  }
+
+  #makeRoom(): void {
+    let first: [PeerIp, Ban] | undefined
+    for (const entry of this.#bans) {
+      if (first === undefined || entry[1].untilUnixMs < first[1].untilUnixMs) first = entry
+    }
+    if (first !== undefined) this.#bans.delete(first[0])
+  }
+}
