@@ -88,11 +88,6 @@ export class Elections {
     }
   }
 
-  stop(): void {
-    this.#timers.cancelAll()
-    this.#challenges.clear()
-  }
-
   #actionsFor(entry: PeerEntry): SlotActions {
     return {
       abortDial: (id) => {

@@ -337,9 +337,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
 
   released(connection: PeerConnection): void {
     this.#links.delete(connection.connectionId)
-    if (this.#links.size > 0) return
-    this.#elections.stop()
-    this.#observer.allReleased()
+    if (this.#links.size === 0) this.#observer.allReleased()
   }
 
   /** A connection that never was established ended. What it costs is for the slot to say, not the text. */

@@ -210,6 +210,27 @@ describe('simultaneous open', () => {
     )
   })
 
+  test('the hold for our own dial ends in time, also when no connection is left meanwhile', async () => {
+    const { electionHoldMs } = defaultConnectionLimits
+    const world = new World()
+    const node = await world.running(lower)
+    world.network.faults.holdDials({ from: lower })
+    void node.connections.connect(higher).catch(() => undefined)
+    const raw = world.raw(higher)
+    const first = raw.dial(lower)
+    first.hello()
+    await world.advance(500)
+    first.destroy()
+    await world.advance(500)
+    expect([node.connections.status().dialing, first.hasReady]).toEqual([1, false])
+    // The hold counts from the first candidate that was admitted, whatever became of it.
+    const second = raw.dial(lower)
+    second.hello()
+    await world.advance(electionHoldMs - 1_000 + 100)
+    expect(second.hasReady).toBe(true)
+    expect(node.connections.status().dialing).toBe(1)
+  })
+
   describe('while an inbound that said a valid HELLO is in handshake, its peer is not dialled (F17)', () => {
     test.each([
       {
