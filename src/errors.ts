@@ -24,6 +24,7 @@ export type HoldfastErrorCode =
   | 'STORE_CLOSED'
   | 'STORE_CORRUPT'
   | 'STORE_LOCKED'
+  | 'SNAPSHOT_INVALID'
   | 'BLOCK_REJECTED'
   | 'FILE_INVALID'
 

@@ -9,6 +9,7 @@ export type {
   PeerInfo,
   PeerRegistryOptions,
   PeerSource,
+  RestoreResult,
 } from './peer-registry.js'
 
 export { ConnectionManager } from './connection-manager.js'
@@ -63,6 +64,13 @@ export type {
   ServiceMessage,
   ServicePeer,
 } from './contracts/peer-service.js'
+export type {
+  BanRecord,
+  LoadedPeers,
+  PeerRecord,
+  PeerStore,
+  RegistrySnapshot,
+} from './contracts/peer-store.js'
 export type { Random } from './contracts/random.js'
 export type * from './contracts/sync-messages.js'
 export type {

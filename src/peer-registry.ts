@@ -1,44 +1,40 @@
 import type { Clock } from './contracts/clock.js'
+import type { RegistrySnapshot } from './contracts/peer-store.js'
 import { systemClock } from './defaults.js'
 import { BanList } from './registry/ban-list.js'
 import { PeerEntry, peerKey, type PeerFailure, type PeerSource } from './registry/peer-entry.js'
+import {
+  infoOf,
+  isMeant,
+  type PeerFilter,
+  type PeerInfo,
+  type RegistryChange,
+  type RestoreResult,
+} from './registry/peer-info.js'
+import {
+  rankPeers,
+  readSnapshot,
+  takeSnapshot,
+  type ReadPeer,
+} from './registry/registry-snapshot.js'
 import type { Ban } from './rules/bans.js'
 import { chooseEvicted, type KnownPeer } from './rules/known-peers.js'
 import { parsePeerAddress, parsePeerIp, type PeerAddress, type PeerIp } from './rules/peer-ip.js'
 
-export { peerKey, type Ban, type PeerEntry, type PeerFailure, type PeerSource }
+export { peerKey }
+export type {
+  Ban,
+  PeerEntry,
+  PeerFailure,
+  PeerFilter,
+  PeerInfo,
+  PeerSource,
+  RegistryChange,
+  RestoreResult,
+}
 
 /** A user's word that a peer is to be dialled goes before how it was met. */
 const isLasting = (source: PeerSource): boolean => source === 'kept' || source === 'added'
-
-/** What is known of one peer, at the moment of asking. */
-export interface PeerInfo {
-  readonly key: string
-  readonly ip: string
-  /** Where it can be dialled, when that is known: never an ephemeral port. */
-  readonly listeningPort: number | undefined
-  readonly source: PeerSource
-  readonly isKept: boolean
-  readonly isConnected: boolean
-  /** Not banned, and somebody said where it listens: itself, a user, or other peers. */
-  readonly isDialable: boolean
-  readonly firstSeenUnixMs: number
-  /** When a connection to it was last established or ended. */
-  readonly lastSeenUnixMs: number | undefined
-  readonly timesConnected: number
-  /** Dials in a row that failed since this node started, and what the last one said. */
-  readonly failures: number
-  readonly lastFailure: PeerFailure | undefined
-  readonly ban: Ban | undefined
-}
-
-/** Which peers are meant: those of whom everything that is given is true. */
-export interface PeerFilter {
-  readonly isConnected?: boolean
-  readonly isKept?: boolean
-  readonly isBanned?: boolean
-  readonly isDialable?: boolean
-}
 
 export interface PeerRegistryOptions {
   readonly clock?: Clock
@@ -47,12 +43,6 @@ export interface PeerRegistryOptions {
   /** When there is one more, the one that ends first makes room. Default 10,000. */
   readonly maxBans?: number
 }
-
-/** What changed, for those who look after an entry or after all of them. */
-export type RegistryChange =
-  | { readonly kind: 'entry'; readonly entry: PeerEntry }
-  /** A ban began or was lifted, whether its peer is known or not. */
-  | { readonly kind: 'bans' }
 
 let entriesOf: (registry: PeerRegistry) => ReadonlyMap<string, PeerEntry>
 let ensureEntry: (
@@ -130,14 +120,7 @@ export class PeerRegistry {
   /** The known peers, or those that are meant by `filter`, in the order in which they became known. */
   list(filter: PeerFilter = {}): PeerInfo[] {
     const peers = Array.from(this.#entries.values(), (entry) => this.#info(entry))
-    const { isConnected, isKept, isBanned, isDialable } = filter
-    return peers.filter(
-      (peer) =>
-        (isConnected ?? peer.isConnected) === peer.isConnected &&
-        (isKept ?? peer.isKept) === peer.isKept &&
-        (isBanned === undefined || isBanned === (peer.ban !== undefined)) &&
-        (isDialable ?? peer.isDialable) === peer.isDialable,
-    )
+    return peers.filter((peer) => isMeant(peer, filter))
   }
 
   /** Forgets a peer, but for its ban. Returns false for one that is not known, is kept, or is connected. */
@@ -164,7 +147,7 @@ export class PeerRegistry {
     this.#banChanged(parsed)
   }
 
-  /** Ends a ban, by whatever rule it came. Returns whether there was one. */
+  /** Ends a ban, by whatever rule it came; none that was saved brings it back. Returns whether there was one. */
   unban(ip: string): boolean {
     const parsed = parsePeerIp(ip)
     const wasBanned = this.#bans.lift(parsed)
@@ -179,6 +162,45 @@ export class PeerRegistry {
   /** The bans that hold, of known peers and others. */
   bans(): (Ban & { readonly ip: string })[] {
     return Array.from(this.#bans.all(), ([ip, ban]) => ({ ip, ...ban }))
+  }
+
+  /**
+   * All that is worth remembering, as plain data that JSON carries unchanged. Whether a peer is kept is
+   * configuration and no part of it.
+   */
+  snapshot(): RegistrySnapshot {
+    return takeSnapshot(this.#entries.values(), this.#bans.all(), this.#clock.unixMs())
+  }
+
+  /**
+   * Adds what a snapshot says to what is known. Newer knowledge stays, bans that were lifted stay
+   * lifted, times in the future become now, and when there is not room for all, the last to make room
+   * come first. Throws HoldfastError SNAPSHOT_INVALID for what is no snapshot, and has changed nothing
+   * then; entries that make no sense are left out and counted.
+   */
+  restore(snapshot: unknown): RestoreResult {
+    const { peers, bans, damaged } = readSnapshot(snapshot, this.#clock.unixMs())
+    const restoredBans = bans.filter(({ ip, ban }) => this.#bans.restore(ip, ban))
+    const bestFirst = rankPeers(peers, (ip) => this.#bans.of(ip) !== undefined)
+    const restored = bestFirst.filter((peer) => this.#recall(peer))
+    for (const { ip } of restoredBans) this.#banChanged(ip)
+    return {
+      peers: restored.length,
+      bans: restoredBans.length,
+      damaged,
+      withoutRoom: peers.length - restored.length,
+    }
+  }
+
+  /** Takes a peer that was saved, if it is known already or there is room without anybody's going. */
+  #recall(peer: ReadPeer): boolean {
+    const isKnown = this.#entries.has(peerKey(peer.ip))
+    if (!isKnown && this.#entries.size >= this.#maxKnownPeers) return false
+    const address = { ip: peer.ip, host: peer.host, port: undefined }
+    const entry = this.#ensure(address, peer.source)
+    entry?.recall(peer)
+    if (entry !== undefined) this.#tell({ kind: 'entry', entry })
+    return entry !== undefined
   }
 
   #banChanged(ip: PeerIp): void {
@@ -230,22 +252,7 @@ export class PeerRegistry {
   }
 
   #info(entry: PeerEntry): PeerInfo {
-    const ban = this.#bans.of(entry.ip)
-    return {
-      key: entry.key,
-      ip: entry.ip,
-      listeningPort: entry.listeningPort,
-      source: entry.source,
-      isKept: entry.isKept,
-      isConnected: entry.isConnected,
-      isDialable: entry.isDialable && ban === undefined,
-      firstSeenUnixMs: entry.firstSeenUnixMs,
-      lastSeenUnixMs: entry.lastSeenUnixMs,
-      timesConnected: entry.timesConnected,
-      failures: entry.failures,
-      lastFailure: entry.lastFailure,
-      ban,
-    }
+    return infoOf(entry, this.#bans.of(entry.ip))
   }
 }
 

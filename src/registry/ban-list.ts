@@ -10,6 +10,8 @@ export class BanList {
   readonly #clock: Clock
   readonly #maxBans: number
   readonly #bans = new Map<PeerIp, Ban>()
+  /** When a ban was lifted, so that what was saved before does not bring it back. */
+  readonly #lifted = new Map<PeerIp, number>()
 
   constructor(clock: Clock, maxBans: number) {
     this.#clock = clock
@@ -28,7 +30,19 @@ export class BanList {
     this.#insert(ip, { reason, sinceUnixMs, untilUnixMs: sinceUnixMs + durationMs })
   }
 
+  /** Takes a ban that was saved, unless it is over, was lifted since, or a longer one holds. */
+  restore(ip: PeerIp, saved: Ban): boolean {
+    const ban = banAt(saved, this.#clock.unixMs())
+    if (ban === undefined || (this.#lifted.get(ip) ?? -1) >= saved.sinceUnixMs) return false
+    if ((this.of(ip)?.untilUnixMs ?? -1) >= ban.untilUnixMs) return false
+    this.#insert(ip, ban)
+    return true
+  }
+
   lift(ip: PeerIp): boolean {
+    this.#lifted.delete(ip)
+    this.#lifted.set(ip, this.#clock.unixMs())
+    dropOldest(this.#lifted, this.#maxBans)
     return this.#bans.delete(ip)
   }
 
@@ -63,4 +77,10 @@ export class BanList {
     }
     if (first !== undefined) this.#bans.delete(first[0])
   }
+}
+
+/** Keeps a map from growing above `maxSize`: what was put in first goes. */
+function dropOldest(map: Map<unknown, unknown>, maxSize: number): void {
+  const oldest = map.keys().next()
+  if (map.size > maxSize && !oldest.done) map.delete(oldest.value)
 }

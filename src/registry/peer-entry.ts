@@ -1,3 +1,4 @@
+import type { PeerRecord } from '../contracts/peer-store.js'
 import { initialDialState, type DialState } from '../rules/dial-policy.js'
 import type { PeerAddress, PeerIp } from '../rules/peer-ip.js'
 import { Slot } from '../slot.js'
@@ -6,7 +7,9 @@ import { Slot } from '../slot.js'
  * How a peer became known: by a user's `keep`, `add` or `connect`, because it came by itself, or because
  * other peers told of it.
  */
-export type PeerSource = 'kept' | 'added' | 'connect' | 'inbound' | 'exchange'
+export type PeerSource = (typeof peerSources)[number]
+
+export const peerSources = ['kept', 'added', 'connect', 'inbound', 'exchange'] as const
 
 export interface PeerFailure {
   readonly text: string
@@ -44,6 +47,20 @@ export class PeerEntry {
     this.source = source
     this.slot = new Slot(this.key)
     this.firstSeenUnixMs = unixMs
+  }
+
+  /**
+   * Takes what was saved of it, as far as nothing newer is known. Failures and pauses are not saved: how
+   * it stood before a restart keeps nobody from being dialled.
+   */
+  recall(record: PeerRecord): void {
+    this.configuredPort ??= record.port
+    this.toldPort ??= record.toldPort
+    this.firstSeenUnixMs = Math.min(this.firstSeenUnixMs, record.firstSeenUnixMs)
+    const lastSeenUnixMs = Math.max(this.lastSeenUnixMs ?? 0, record.lastSeenUnixMs ?? 0)
+    if (lastSeenUnixMs > 0) this.lastSeenUnixMs = lastSeenUnixMs
+    this.timesConnected = Math.max(this.timesConnected, record.timesConnected)
+    if (!this.isConnected) this.lastFailure ??= record.lastFailure
   }
 
   get isConnected(): boolean {
