@@ -17,6 +17,7 @@ import { mayStartDial, type ConnectionId } from '../rules/election.js'
 import { formatEndpoint, type PeerIp } from '../rules/peer-ip.js'
 import { toHex } from '../wire/binary.js'
 import type { ConnectionManagerLimits } from './connection-options.js'
+import { RestingElsewhere } from './resting-elsewhere.js'
 import { TimerTable } from './timer-table.js'
 
 /** One dial, from its turn in the queue to the end of its handshake. */
@@ -65,6 +66,7 @@ export class Dialer {
   readonly #attempts = new Map<ConnectionId, DialAttempt>()
   /** Peers that would be dialled if there were room for another outbound connection. */
   readonly #withoutRoom = new Set<PeerEntry>()
+  readonly #elsewhere = new RestingElsewhere()
   #isRunning = false
 
   constructor(options: {
@@ -102,6 +104,7 @@ export class Dialer {
     this.#queue.clear()
     this.#queued.clear()
     this.#withoutRoom.clear()
+    this.#elsewhere.clear()
     for (const attempt of this.#attempts.values()) {
       attempt.controller.abort(new HoldfastError('ABORTED', 'the node stops'))
     }
@@ -206,6 +209,12 @@ export class Dialer {
   lost(entry: PeerEntry, livedMs: number, outcome: DialOutcome): void {
     const facts = { nowMs: this.#clock.now(), livedMs, dice: this.#random.next(), outcome }
     entry.dial = afterConnectionLost(entry.dial, facts, this.#limits)
+    for (const resting of this.#elsewhere.release(entry)) this.consider(resting)
+  }
+
+  /** A dial was refused by a machine that is connected as `connected`: see RestingElsewhere. */
+  connectedElsewhere(attempt: DialAttempt, connected: PeerEntry): void {
+    this.#elsewhere.rest(attempt.entry, connected)
   }
 
   /** A dial reached this very process: its address rests for long, and that is no failure. */
@@ -219,6 +228,7 @@ export class Dialer {
     const facts = {
       nowMs: this.#clock.now(),
       isSlotFree: mayStartDial(entry.slot.state),
+      isConnectedElsewhere: this.#elsewhere.isResting(entry),
       hasInboundHandshake: candidates.some((candidate) => candidate.origin === 'inbound'),
       ourIp: this.#owner.ourIp(),
       peerIp: entry.ip,

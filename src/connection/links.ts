@@ -348,12 +348,24 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
       return
     }
     if (attempt.entry.slot.state.incumbent !== null || isOurChoice(reason)) return
+    const elsewhere = reason.kind === 'duplicate' ? this.#connectedElsewhere(connection) : undefined
+    if (elsewhere !== undefined) this.dialer.connectedElsewhere(attempt, elsewhere)
     if (!attempt.isSelf && !isOurBan(reason)) {
       this.dialer.ended(attempt.entry, outcomeOf(reason), describeReason(reason))
     }
     if (reason.kind !== 'duplicate') {
       this.#observer.dialFailed(attempt.entry, connectFailed(attempt.entry, reason))
     }
+  }
+
+  /** The peer as which the process at the other end is connected already. */
+  #connectedElsewhere(refused: PeerConnection): PeerEntry | undefined {
+    if (!refused.hasHello) return undefined
+    const { instanceId } = refused.hello
+    const connection = [...this.#incumbents.values()].find(
+      ({ hello }) => hello.instanceId === instanceId,
+    )
+    return connection && this.#links.get(connection.connectionId)?.entry
   }
 
   #handle(connection: PeerConnection, event: SlotEvent): void {

@@ -65,6 +65,8 @@ export function judgeDial(
     readonly nowMs: number
     /** There is neither a connection nor a dial of ours. */
     readonly isSlotFree: boolean
+    /** The machine is connected under another of its addresses, and refused a dial to this one for it. */
+    readonly isConnectedElsewhere: boolean
     /** An inbound connection whose HELLO was valid is in handshake. */
     readonly hasInboundHandshake: boolean
     readonly ourIp: PeerIp | undefined
@@ -72,7 +74,8 @@ export function judgeDial(
   },
   limits: DialPolicyLimits,
 ): DialVerdict {
-  if (!facts.isSlotFree || state.wantedSinceMs === undefined) return { kind: 'rest' }
+  if (!facts.isSlotFree || facts.isConnectedElsewhere || state.wantedSinceMs === undefined)
+    return { kind: 'rest' }
   const patienceMs = dialsFirst(facts.ourIp, facts.peerIp) ? 0 : limits.patienceMs
   const deferredUntilMs =
     facts.hasInboundHandshake && state.deferredSinceMs !== undefined

@@ -36,6 +36,9 @@ export interface SimulatedNetworkOptions {
   readonly maxTimelineEvents?: number
 }
 
+/** So many connections that are over are still known by their ids. */
+const maxRemembered = 1_000
+
 /** Dials from one host to another, counted by their own addresses. */
 export interface DialCounts {
   readonly dialled: number
@@ -62,6 +65,8 @@ export class SimulatedNetwork {
   readonly #effects = new FaultSet()
   readonly #counts = new Map<string, DialCounts>()
   readonly #downHosts = new Set<string>()
+  /** Ends of connections that are over: their nodes may hear of it, and speak of them, only now. */
+  readonly #ended = new Map<string, number>()
 
   constructor(options: SimulatedNetworkOptions) {
     this.random = new SeededRandom(options.seed)
@@ -152,8 +157,8 @@ export class SimulatedNetwork {
   }
 
   /**
-   * The id of the physical connection that `host` holds as `end`, or undefined when it is gone: two
-   * nodes hold the same one exactly when this is the same number for both.
+   * The id of the physical connection that `host` holds as `end`: two nodes hold the same one exactly when
+   * this is the same number for both. Undefined when it has been gone for long.
    */
   idOf(
     host: string,
@@ -167,7 +172,7 @@ export class SimulatedNetwork {
           formatEndpoint(view.remote) === formatEndpoint(end.remote),
       ),
     )
-    return link?.id
+    return link?.id ?? this.#ended.get(keyOf(host, end))
   }
 
   dials(from: string, to: string): DialCounts {
@@ -200,10 +205,21 @@ export class SimulatedNetwork {
 
   #observe(link: LinkView, event: LinkEvent): void {
     this.timeline.note(`${describeLink(link)} ${describeLinkEvent(event)}`)
-    if (event.kind === 'ended') return
+    if (event.kind === 'ended') {
+      this.#remember(link, event.side)
+      return
+    }
     const key = hostsOf(link).join(' ')
     const counts = this.#counts.get(key) ?? noDials
     this.#counts.set(key, { ...counts, [event.kind]: counts[event.kind] + 1 })
+  }
+
+  #remember(link: LinkView, side: LinkSide): void {
+    const key = keyOf(link[side].host, link[side])
+    this.#ended.delete(key)
+    this.#ended.set(key, link.id)
+    const [oldest] = this.#ended.keys()
+    if (this.#ended.size > maxRemembered && oldest !== undefined) this.#ended.delete(oldest)
   }
 
   #resetAfter(link: NetworkLink, side: LinkSide, ms: number): void {
@@ -224,6 +240,13 @@ export class SimulatedNetwork {
     if (link === undefined) throw new RangeError(`there is no connection #${id}`)
     return link
   }
+}
+
+function keyOf(
+  host: string,
+  { local, remote }: { readonly local: Endpoint | undefined; readonly remote: Endpoint },
+): string {
+  return `${host} ${local?.port ?? 0} ${formatEndpoint(remote)}`
 }
 
 function hostsOf({ dialler, acceptor }: LinkView): [string, string] {

@@ -35,6 +35,7 @@ const higher = parsePeerIp('10.0.0.9')
 const facts = (nowMs: number, more: Partial<Parameters<typeof judgeDial>[1]> = {}) => ({
   nowMs,
   isSlotFree: true,
+  isConnectedElsewhere: false,
   hasInboundHandshake: false,
   ourIp: higher,
   peerIp: lower,
@@ -54,6 +55,11 @@ describe('patience', () => {
     expect(judgeDial(state, facts(1_000), limits)).toEqual(wait)
     expect(judgeDial(state, facts(5_999), limits)).toEqual(wait)
     expect(judgeDial(state, facts(6_000), limits)).toEqual({ kind: 'dial' })
+  })
+
+  test('nobody is dialled whose machine is connected under another address', () => {
+    const connectedElsewhere = facts(60_000, { isConnectedElsewhere: true })
+    expect(judgeDial(wanted(0), connectedElsewhere, limits)).toEqual({ kind: 'rest' })
   })
 
   test('counts once: being wanted again does not begin it anew (F22)', () => {
