@@ -15,6 +15,7 @@ export type HoldfastErrorCode =
   | 'NOT_CONNECTED'
   | 'NOT_RUNNING'
   | 'QUEUE_FULL'
+  | 'PING_TIMEOUT'
   | 'REQUEST_TIMEOUT'
   | 'REQUEST_REFUSED'
   | 'TOO_MANY_REQUESTS'

@@ -22,7 +22,7 @@ export type {
 export type { HandlerResult, MessageHandler } from './connection/app-handlers.js'
 
 export { defaultPingLimits, PingMonitor } from './ping-monitor.js'
-export type { PingEvents, PingMonitorOptions } from './ping-monitor.js'
+export type { PingEvents, PingMonitorOptions, PingStats } from './ping-monitor.js'
 export type { PingLimits } from './rules/ping-schedule.js'
 
 export { SyncCoordinator } from './sync-coordinator.js'

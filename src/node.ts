@@ -11,7 +11,7 @@ import type { Peer } from './contracts/peer-service.js'
 import { EventSource } from './events.js'
 import { Lifecycle } from './lifecycle.js'
 import { PeerRegistry } from './peer-registry.js'
-import { checkPingLimits, PingMonitor } from './ping-monitor.js'
+import { PingMonitor, pingLimitsOf } from './ping-monitor.js'
 import type { PingLimits } from './rules/ping-schedule.js'
 import {
   SyncCoordinator,
@@ -168,7 +168,7 @@ function checkTogether(options: NodeOptions): void {
     throw new TypeError('peers must be an array of addresses')
   }
   const limits = checkLimits(options)
-  const pings = checkPingLimits(options)
+  const pings = pingLimitsOf(options)
   const silentMs = pings.missedPongsMax * pings.pingIntervalMs + pings.pongTimeoutMs
   if (limits.stableAfterMs <= silentMs) {
     throw new RangeError(

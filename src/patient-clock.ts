@@ -12,6 +12,8 @@ const maxRoundingMs = 1
  * is more than a second late, that lateness is taken out of the time, so that every deadline of the
  * node moves by it, and what arrived meanwhile is read before anything is judged. The lateness is found
  * by whoever looks first, the timer itself or input that reads the clock.
+ *
+ * Where the clock under it jumps back, against its contract, this one goes on from where it was.
  */
 class PatientClock implements Clock {
   readonly #clock: Clock
@@ -19,16 +21,19 @@ class PatientClock implements Clock {
   readonly #pending = new DueQueue<Timer>()
   /** How long the process stood still, in all. */
   #lostMs = 0
-  #latestMs = Number.NEGATIVE_INFINITY
+  #latestMs: number
 
   constructor(clock: Clock) {
     this.#clock = clock
+    this.#latestMs = clock.now()
   }
 
   now(): number {
     const dueMs = this.#pending.nextDueMs ?? Infinity
     const lateMs = this.#clock.now() - this.#lostMs - dueMs
     if (lateMs > maxLatenessMs) this.#lostMs += lateMs
+    const backMs = this.#latestMs - (this.#clock.now() - this.#lostMs)
+    if (backMs > maxLatenessMs) this.#lostMs -= backMs
     this.#latestMs = Math.max(this.#latestMs, this.#clock.now() - this.#lostMs)
     return this.#latestMs
   }
@@ -41,7 +46,12 @@ class PatientClock implements Clock {
     const dueMs = this.now() + delayMs
     const fire = (): void => {
       const lostMs = this.#lostMs
-      const earlyMs = dueMs - this.now()
+      let earlyMs = dueMs - this.now()
+      if (this.#lostMs < lostMs && earlyMs > 0) {
+        // The clock jumped back; that the timer fires says how much time went by in truth.
+        this.#lostMs -= earlyMs
+        earlyMs = 0
+      }
       if (this.#lostMs > lostMs) {
         timer = this.#clock.setTimer(0, fire)
       } else if (earlyMs > maxRoundingMs) {

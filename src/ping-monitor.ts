@@ -1,15 +1,22 @@
 import type { Clock, Timer } from './contracts/clock.js'
 import type { CloseReason } from './contracts/close-reason.js'
-import type { Peer, PeerService, ServiceMessage, ServicePeer } from './contracts/peer-service.js'
+import type {
+  Peer,
+  PeerService,
+  RoundTrip,
+  ServiceMessage,
+  ServicePeer,
+} from './contracts/peer-service.js'
 import type { Random } from './contracts/random.js'
 import { systemClock, systemRandom } from './defaults.js'
 import { DueQueue } from './due-queue.js'
 import { HoldfastError } from './errors.js'
 import { EventSource } from './events.js'
 import { patientClock } from './patient-clock.js'
-import { describeReason } from './rules/close-reasons.js'
+import { PongWaiters } from './pong-waiters.js'
 import {
   afterPong,
+  checkPingLimits,
   startPings,
   stepPings,
   type PingLimits,
@@ -22,22 +29,24 @@ export interface PingMonitorOptions extends Partial<PingLimits> {
 }
 
 export type PingEvents = {
-  /** A pong came. */
+  /** A pong came: one sample of the round trip. */
   ponged: (event: { readonly peer: Peer; readonly roundTripMs: number }) => void
-  /** A pong did not come in time; `missed` counts them in a row. */
+  /** A pong did not come in time; `missed` counts them in a row. With the last one the connection ended. */
   pongMissed: (event: { readonly peer: Peer; readonly missed: number }) => void
+  /** A pong ended a row of `missed` ones. */
+  recovered: (event: { readonly peer: Peer; readonly missed: number }) => void
+}
+
+/** How the pings of one connection went, at the moment of asking. */
+export interface PingStats extends RoundTrip {
+  /** Pongs missed in a row, and since the connection began. */
+  readonly missed: number
+  readonly missedInAll: number
 }
 
 interface Monitored {
   schedule: PingSchedule
-  pingsSent: number
-  pongsReceived: number
-}
-
-interface PongWaiter {
-  readonly peer: ServicePeer
-  readonly resolve: (roundTripMs: number) => void
-  readonly reject: (error: unknown) => void
+  missedInAll: number
 }
 
 export const defaultPingLimits: PingLimits = {
@@ -49,7 +58,8 @@ export const defaultPingLimits: PingLimits = {
 /**
  * Pings every connection, and closes one with `ping-timeout` after three missed pongs in a row. No peer
  * is exempt. Join it to a ConnectionManager with `connections.serve(pings)`; answers to the peer's own
- * pings are given by the connection itself. It has one timer, however many connections there are.
+ * pings are given by the connection itself. It has one timer, however many connections there are, and
+ * keeps nothing of those that ended.
  */
 export class PingMonitor extends EventSource<PingEvents> implements PeerService {
   readonly #clock: Clock
@@ -57,71 +67,58 @@ export class PingMonitor extends EventSource<PingEvents> implements PeerService 
   readonly #limits: PingLimits
   readonly #peers = new Map<ServicePeer, Monitored>()
   readonly #due = new DueQueue<ServicePeer>()
-  readonly #waiters = new Map<bigint, PongWaiter>()
+  readonly #waiters = new PongWaiters()
   #timer: Timer | undefined
   #timerDueMs = Infinity
 
-  /** Throws RangeError when a limit makes no sense. */
+  /** Throws RangeError that names what makes no sense, and both limits where two do not go together. */
   constructor(options: PingMonitorOptions = {}) {
     super()
     this.#clock = patientClock(options.clock ?? systemClock)
     this.#random = options.random ?? systemRandom
-    this.#limits = checkPingLimits(options)
+    this.#limits = pingLimitsOf(options)
   }
 
   /**
    * Pings a connected peer now and resolves with the round trip in milliseconds. Rejects with
-   * NOT_CONNECTED, or CONNECTION_CLOSED when the connection ends first; with `signal.reason` when the
-   * signal aborts.
+   * NOT_CONNECTED; PING_TIMEOUT when no pong came within `timeoutMs` (default: `pongTimeoutMs`), which
+   * counts as no miss and ends nothing; CONNECTION_CLOSED when the connection ends first; with
+   * `signal.reason` when the signal aborts; with RangeError for a `timeoutMs` that is not above 0.
    */
-  ping(peer: Peer, options: { readonly signal?: AbortSignal } = {}): Promise<number> {
-    const { signal } = options
-    return new Promise((resolve, reject) => {
-      signal?.throwIfAborted()
-      // Only connections of a manager that this monitor serves are in the map.
-      const monitored = peer as ServicePeer
-      if (!this.#peers.has(monitored)) {
-        throw new HoldfastError('NOT_CONNECTED', `not connected to ${peer.key}`)
-      }
-      const nonce = monitored.ping()
-      const onAbort = (): void => {
-        this.#waiters.delete(nonce)
-        reject(signal?.reason as Error)
-      }
-      const release = (): void => {
-        this.#waiters.delete(nonce)
-        signal?.removeEventListener('abort', onAbort)
-      }
-      signal?.addEventListener('abort', onAbort, { once: true })
-      this.#waiters.set(nonce, {
-        peer: monitored,
-        resolve: (roundTripMs) => {
-          release()
-          resolve(roundTripMs)
-        },
-        reject: (error) => {
-          release()
-          reject(error)
-        },
-      })
-    })
+  async ping(
+    peer: Peer,
+    options: { readonly signal?: AbortSignal; readonly timeoutMs?: number } = {},
+  ): Promise<number> {
+    const { signal, timeoutMs = this.#limits.pongTimeoutMs } = options
+    if (!(timeoutMs > 0 && Number.isFinite(timeoutMs))) {
+      throw new RangeError(`timeoutMs must be finite and above 0, not ${timeoutMs}`)
+    }
+    signal?.throwIfAborted()
+    // Only connections of a manager that this monitor serves are in the map.
+    const monitored = peer as ServicePeer
+    if (!this.#peers.has(monitored)) {
+      throw new HoldfastError('NOT_CONNECTED', `not connected to ${peer.key}`)
+    }
+    const nonce = monitored.ping()
+    const nowMs = this.#clock.now()
+    const pong = this.#waiters.wait(monitored, nonce, { signal, timeoutMs, nowMs })
+    this.#arm()
+    return pong
   }
 
   /** How a peer's pings went; undefined for one that is not connected. */
-  statsOf(
-    peer: Peer,
-  ):
-    | { readonly pingsSent: number; readonly pongsReceived: number; readonly missed: number }
-    | undefined {
+  statsOf(peer: Peer): PingStats | undefined {
     const monitored = this.#peers.get(peer as ServicePeer)
     if (monitored === undefined) return undefined
-    const { pingsSent, pongsReceived, schedule } = monitored
-    return { pingsSent, pongsReceived, missed: schedule.missed }
+    const { lastMs, smoothedMs, jitterMs, minMs, pingsSent, pongsReceived } = peer.roundTrip
+    const { schedule, missedInAll } = monitored
+    const roundTrip = { lastMs, smoothedMs, jitterMs, minMs, pingsSent, pongsReceived }
+    return { ...roundTrip, missed: schedule.missed, missedInAll }
   }
 
   peerConnected(peer: ServicePeer): void {
     const schedule = startPings(this.#clock.now(), this.#random.next(), this.#limits)
-    this.#peers.set(peer, { schedule, pingsSent: 0, pongsReceived: 0 })
+    this.#peers.set(peer, { schedule, missedInAll: 0 })
     this.#due.set(peer, schedule.nextPingMs)
     this.#arm()
   }
@@ -130,29 +127,27 @@ export class PingMonitor extends EventSource<PingEvents> implements PeerService 
     const monitored = this.#peers.get(peer)
     if (message.kind !== 'pong' || monitored === undefined) return
     const { nonce, sentMs, roundTripMs } = message
-    monitored.pongsReceived += 1
+    const { missed } = monitored.schedule
     monitored.schedule = afterPong(monitored.schedule, sentMs)
-    this.#waiters.get(nonce)?.resolve(roundTripMs)
-    if (this.listenerCount('ponged') === 0) return
+    this.#waiters.pongReceived(peer, nonce, roundTripMs)
+    this.#arm()
+    if (this.listenerCount('ponged') + this.listenerCount('recovered') === 0) return
     queueMicrotask(() => {
       this.tell('ponged', { peer, roundTripMs })
+      if (missed > 0) this.tell('recovered', { peer, missed })
     })
   }
 
   peerDisconnected(peer: ServicePeer, reason: CloseReason): void {
     this.#peers.delete(peer)
     this.#due.delete(peer)
-    for (const waiter of [...this.#waiters.values()]) {
-      if (waiter.peer !== peer) continue
-      const text = `the connection ended before the pong: ${describeReason(reason)}`
-      waiter.reject(new HoldfastError('CONNECTION_CLOSED', text, { reason }))
-    }
+    this.#waiters.ended(peer, reason)
     this.#arm()
   }
 
   /** One timer, for whoever is due first. */
   #arm(): void {
-    const dueMs = this.#due.nextDueMs ?? Infinity
+    const dueMs = Math.min(this.#due.nextDueMs ?? Infinity, this.#waiters.nextDueMs ?? Infinity)
     if (dueMs === this.#timerDueMs) return
     this.#timer?.cancel()
     this.#timerDueMs = dueMs
@@ -167,56 +162,54 @@ export class PingMonitor extends EventSource<PingEvents> implements PeerService 
 
   #work(): void {
     const nowMs = this.#clock.now()
+    const misses: { readonly peer: ServicePeer; readonly missed: number }[] = []
     for (let peer = this.#due.takeDue(nowMs); peer !== undefined; peer = this.#due.takeDue(nowMs)) {
-      this.#step(peer, nowMs)
+      const missed = this.#step(peer, nowMs)
+      if (missed !== undefined) misses.push({ peer, missed })
     }
+    this.#waiters.expire(nowMs)
     this.#arm()
+    // Users last, when everything is consistent.
+    for (const miss of misses) this.tell('pongMissed', miss)
   }
 
-  #step(peer: ServicePeer, nowMs: number): void {
+  /** Does what is due, and returns the number of pongs missed in a row when there is one more. */
+  #step(peer: ServicePeer, nowMs: number): number | undefined {
     const monitored = this.#peers.get(peer)
-    if (monitored === undefined) return
+    if (monitored === undefined) return undefined
     const missedBefore = monitored.schedule.missed
     const facts = {
       nowMs,
       lastReceivedMs: peer.lastReceivedAtMs,
       readPausedMs: peer.readPausedMs,
+      bytesSent: peer.bytesSent,
     }
     const { schedule, action, nextCheckMs } = stepPings(monitored.schedule, facts, this.#limits)
+    const { missed } = schedule
     monitored.schedule = schedule
-    if (schedule.missed > missedBefore) this.tell('pongMissed', { peer, missed: schedule.missed })
+    monitored.missedInAll += missed - missedBefore
     switch (action.kind) {
       case 'giveUp':
         peer.closeFor({ kind: 'ping-timeout', by: 'us', missed: action.missed })
-        return
+        break
       case 'ping':
         peer.ping()
-        monitored.pingsSent += 1
         break
       case 'none':
         break
     }
     if (this.#peers.has(peer)) this.#due.set(peer, nextCheckMs)
+    return missed > missedBefore ? missed : undefined
   }
 }
 
-/** The limits with the defaults filled in; throws RangeError that names what makes no sense. */
-export function checkPingLimits(options: Partial<PingLimits>): PingLimits {
+/** The limits with the defaults filled in; throws as `checkPingLimits`. */
+export function pingLimitsOf(options: Partial<PingLimits>): PingLimits {
   const limits = {
     pingIntervalMs: options.pingIntervalMs ?? defaultPingLimits.pingIntervalMs,
     pongTimeoutMs: options.pongTimeoutMs ?? defaultPingLimits.pongTimeoutMs,
     missedPongsMax: options.missedPongsMax ?? defaultPingLimits.missedPongsMax,
   }
-  for (const name of ['pingIntervalMs', 'pongTimeoutMs'] as const) {
-    if (!(limits[name] > 0 && Number.isFinite(limits[name]))) {
-      throw new RangeError(`${name} must be finite and above 0, not ${limits[name]}`)
-    }
-  }
-  const { missedPongsMax } = limits
-  if (!Number.isSafeInteger(missedPongsMax) || missedPongsMax < 1 || missedPongsMax > 30) {
-    throw new RangeError(
-      `missedPongsMax must be a whole number from 1 to 30, not ${missedPongsMax}`,
-    )
-  }
+  checkPingLimits(limits)
   return limits
 }

@@ -3,8 +3,14 @@ import type { RoundTrip } from '../contracts/peer-service.js'
 /** Pings whose pongs may still come; with one more the oldest is forgotten. */
 const maxPendingPings = 64
 
+/** The weights of a new sample: alpha and beta of RFC 6298, section 2. */
+const smoothingWeight = 1 / 8
+const jitterWeight = 1 / 4
+
 /** The pings of one connection that await their pongs, and what the pongs told: RFC 6298, section 2. */
 export class RoundTrips implements RoundTrip {
+  pingsSent = 0
+  pongsReceived = 0
   lastMs: number | undefined
   smoothedMs: number | undefined
   jitterMs: number | undefined
@@ -17,6 +23,7 @@ export class RoundTrips implements RoundTrip {
       if (!oldest.done) this.#pending.delete(oldest.value)
     }
     this.#pending.set(nonce, nowMs)
+    this.pingsSent += 1
   }
 
   /** The round trip that a pong completes, or undefined when it belongs to no ping of this connection. */
@@ -27,6 +34,7 @@ export class RoundTrips implements RoundTrip {
     const sentMs = this.#pending.get(nonce)
     if (sentMs === undefined) return undefined
     this.#pending.delete(nonce)
+    this.pongsReceived += 1
     const roundTripMs = Math.max(0, nowMs - sentMs)
     this.lastMs = roundTripMs
     this.minMs = Math.min(this.minMs ?? roundTripMs, roundTripMs)
@@ -34,8 +42,10 @@ export class RoundTrips implements RoundTrip {
       this.smoothedMs = roundTripMs
       this.jitterMs = roundTripMs / 2
     } else {
-      this.jitterMs = 0.75 * this.jitterMs + 0.25 * Math.abs(this.smoothedMs - roundTripMs)
-      this.smoothedMs = 0.875 * this.smoothedMs + 0.125 * roundTripMs
+      // The deviation is measured from the smoothed time before this sample: in this order.
+      const deviationMs = Math.abs(this.smoothedMs - roundTripMs)
+      this.jitterMs += jitterWeight * (deviationMs - this.jitterMs)
+      this.smoothedMs += smoothingWeight * (roundTripMs - this.smoothedMs)
     }
     return { sentMs, roundTripMs }
   }

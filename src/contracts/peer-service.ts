@@ -24,10 +24,13 @@ export interface PeerHello {
 /** Round-trip times of one connection, in milliseconds; undefined before the first pong. */
 export interface RoundTrip {
   readonly lastMs: number | undefined
-  /** Exponentially smoothed, and its mean deviation (RFC 6298). */
+  /** Exponentially smoothed, and its mean deviation: SRTT and RTTVAR of RFC 6298, section 2. */
   readonly smoothedMs: number | undefined
   readonly jitterMs: number | undefined
   readonly minMs: number | undefined
+  /** Pings of this connection, whoever asked for them, and the pongs that matched one, late ones too. */
+  readonly pingsSent: number
+  readonly pongsReceived: number
 }
 
 /**

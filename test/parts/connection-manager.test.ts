@@ -463,7 +463,7 @@ describe('close reasons', () => {
       maxFrameBytes: 100_000,
       sendHighWaterBytes: 50_000,
       sendMaxBytes: 200_000,
-      pongTimeoutMs: 1_000_000,
+      pongTimeoutMs: 900_000,
     })
     const raw = await establish('inbound', node, world)
     raw.pause()
@@ -489,7 +489,7 @@ describe('close reasons', () => {
       maxFrameBytes: 300_000,
       sendHighWaterBytes: 10_000,
       sendMaxBytes: 300_000,
-      pongTimeoutMs: 1_000_000,
+      pongTimeoutMs: 900_000,
     })
     await establish('inbound', node, world)
     await world.advance(10_000)

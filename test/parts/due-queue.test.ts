@@ -68,3 +68,33 @@ test('an item that is set over and over again costs no memory', () => {
   expect(queue.takeDue(1e6)).toBe('near')
   expect(queue.nextDueMs).toBe(1e9)
 })
+
+/** A time that counts how often it is compared. */
+function counted(atMs: number, counter: { count: number }): number {
+  const time = {
+    valueOf: () => {
+      counter.count += 1
+      return atMs
+    },
+  }
+  return time as unknown as number
+}
+
+test('an item costs a number of comparisons that grows with the logarithm of their number', () => {
+  const comparisonsPerTurn = (items: number): number => {
+    const counter = { count: 0 }
+    const queue = new DueQueue<number>()
+    const turns = 4 * items
+    for (let item = 0; item < items; item += 1) queue.set(item, counted(item, counter))
+    for (let turn = 0; turn < turns; turn += 1) {
+      const item = queue.takeDue(Infinity)
+      if (item === undefined) throw new Error('the queue is empty')
+      // Somewhere behind the others, as pings of a random phase are.
+      queue.set(item, counted(turn + items + ((turn * 7_919) % items), counter))
+    }
+    return counter.count / turns
+  }
+  const [few, many] = [comparisonsPerTurn(100), comparisonsPerTurn(10_000)]
+  // A hundred times as many items are 6.6 levels more, of at most six comparisons each.
+  expect(many - few).toBeLessThan(6 * Math.log2(100))
+})

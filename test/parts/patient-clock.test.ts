@@ -83,6 +83,31 @@ describe('a patient clock', () => {
     expect(clock.now() - resumedMs).toBe(60_000)
   })
 
+  test('goes on from where it was when the clock under it jumps back', () => {
+    const real = new SimulatedClock()
+    let shiftMs = 0
+    const clock = patientClock({
+      now: () => real.now() + shiftMs,
+      unixMs: () => real.unixMs(),
+      setTimer: (delayMs, callback) => real.setTimer(delayMs, callback),
+    })
+    const fired: string[] = []
+    for (const delayMs of [500, 30_000, 90_000]) {
+      clock.setTimer(delayMs, () => fired.push(`${delayMs} at ${real.now()}, seen ${clock.now()}`))
+    }
+    real.advanceSync(1_000)
+    shiftMs = -3_600_000
+    real.advanceSync(500_000)
+    expect(fired).toEqual([
+      '500 at 500, seen 500',
+      '30000 at 30000, seen 30000',
+      '90000 at 90000, seen 90000',
+    ])
+    const seenMs = clock.now()
+    real.advanceSync(60_000)
+    expect(clock.now() - seenMs).toBe(60_000)
+  })
+
   test('takes lateness of up to a second for an ordinary delay', () => {
     const { real, clock } = setUp()
     const fired: number[] = []

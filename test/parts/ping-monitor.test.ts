@@ -1,9 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { RoundTrips } from '../../src/connection/round-trips.js'
-import type { Clock } from '../../src/contracts/clock.js'
+import type { Clock, Timer } from '../../src/contracts/clock.js'
 import type { CloseReason } from '../../src/contracts/close-reason.js'
-import type { ServicePeer } from '../../src/contracts/peer-service.js'
+import type { RoundTrip, ServicePeer } from '../../src/contracts/peer-service.js'
+import type { HoldfastError } from '../../src/errors.js'
 import { patientClock } from '../../src/patient-clock.js'
 import { PingMonitor, type PingMonitorOptions } from '../../src/ping-monitor.js'
 import { SeededRandom } from '../../src/testing/seeded-random.js'
@@ -16,6 +17,7 @@ class FakePeer {
   isConnected = true
   lastReceivedAtMs = 0
   readPausedMs = 0
+  bytesSent = 0
   reason: CloseReason | undefined
   closedAtMs = Number.NaN
   /** How long after the ping with this number its pong comes; undefined: never. */
@@ -33,6 +35,10 @@ class FakePeer {
 
   get service(): ServicePeer {
     return this as unknown as ServicePeer
+  }
+
+  get roundTrip(): RoundTrip {
+    return this.#roundTrips
   }
 
   connect(): this {
@@ -101,24 +107,27 @@ describe('a silent peer', () => {
   })
 
   test('is closed for every interval and timeout at the time computed from them (F47)', () => {
-    const limit = fc.constantFrom(5, 100, 1_000, 30_000, 90_000)
+    const interval = fc.constantFrom(5, 100, 1_000, 30_000, 90_000)
+    // From far below to far above the interval.
+    const intervals = fc.constantFrom(0.2, 0.333, 0.999, 1, 1.001, 1.5, 2, 5, 29.9, 30)
     fc.assert(
       fc.property(
-        limit,
-        limit,
+        interval,
+        intervals,
         fc.integer({ min: 1, max: 30 }),
-        (pingIntervalMs, pongTimeoutMs, missedPongsMax) => {
+        (pingIntervalMs, timeoutIntervals, missedPongsMax) => {
+          const pongTimeoutMs = timeoutIntervals * pingIntervalMs
           const limits = { pingIntervalMs, pongTimeoutMs, missedPongsMax }
           const { real, peer } = setUp({ ...limits, random: dice(0.25) })
           const silent = peer().connect()
-          real.advanceSync((missedPongsMax + 2) * pingIntervalMs + pongTimeoutMs)
-          expect(silent.closedAtMs).toBeCloseTo(
-            (missedPongsMax - 0.75) * pingIntervalMs + pongTimeoutMs,
-            3,
-          )
+          const dueMs = (missedPongsMax - 0.75) * pingIntervalMs + pongTimeoutMs
+          real.advanceSync(dueMs - 0.01)
+          expect(silent.isConnected).toBe(true)
+          real.advanceSync(0.02)
+          expect(silent.reason).toMatchObject({ kind: 'ping-timeout', missed: missedPongsMax })
         },
       ),
-      { seed: 2, numRuns: 100 },
+      { seed: 2, numRuns: 300 },
     )
   })
 
@@ -148,7 +157,16 @@ describe('a live peer', () => {
     real.advanceSync(100 * 30_000 - 1)
     const intervals = live.pingsSentMs.map((atMs) => Math.floor(atMs / 30_000))
     expect(intervals).toEqual(Array.from({ length: 100 }, (_, interval) => interval))
-    expect(monitor.statsOf(live.service)).toEqual({ pingsSent: 100, pongsReceived: 100, missed: 0 })
+    expect(monitor.statsOf(live.service)).toEqual({
+      pingsSent: 100,
+      pongsReceived: 100,
+      missed: 0,
+      missedInAll: 0,
+      lastMs: 120,
+      smoothedMs: 120,
+      jitterMs: expect.closeTo(0, 6) as number,
+      minMs: 120,
+    })
     expect(missed).toEqual([])
   })
 
@@ -252,6 +270,61 @@ describe('`ping`', () => {
     await expect(monitor.ping(live.service)).rejects.toMatchObject({ code: 'NOT_CONNECTED' })
   })
 
+  test('times out by its own deadline, with the one timer, and ends nothing', async () => {
+    const { real, monitor, peer, missed } = setUp({ random: dice(0.9) })
+    const slow = peer()
+    slow.pongAfterMs = (ping) => (ping === 0 ? 9_999.5 : 5_000)
+    slow.connect()
+    const failed: unknown[] = []
+    const inTime = monitor.ping(slow.service)
+    for (const timeoutMs of [1_000, 4_999]) {
+      monitor.ping(slow.service, { timeoutMs }).catch((error: unknown) => {
+        failed.push([(error as HoldfastError).code, real.now()])
+      })
+    }
+    expect(real.pendingTimers - 3).toBe(1)
+    await real.advance(10_000)
+    expect(failed).toEqual([
+      ['PING_TIMEOUT', 1_000],
+      ['PING_TIMEOUT', 4_999],
+    ])
+    expect(await inTime).toBe(9_999.5)
+    expect([slow.isConnected, missed]).toEqual([true, []])
+    const unanswered = peer('b').connect()
+    const never = monitor.ping(unanswered.service).catch((error: unknown) => error)
+    await real.advance(9_999)
+    await real.advance(1)
+    expect(await never).toMatchObject({ code: 'PING_TIMEOUT' })
+    expect(monitor.statsOf(unanswered.service)).toMatchObject({ missed: 0 })
+  })
+
+  test.each([0, -1, Number.NaN, Infinity])('refuses a timeout of %s ms', async (timeoutMs) => {
+    const { monitor, peer } = setUp()
+    const live = peer().connect()
+    await expect(monitor.ping(live.service, { timeoutMs })).rejects.toThrow(RangeError)
+    expect(live.pingsSentMs).toEqual([])
+  })
+
+  test('settles each caller by his own pong, whatever the order', async () => {
+    const { real, monitor, peer } = setUp({ random: dice(0.9) })
+    const [a, b] = [peer('a'), peer('b')]
+    a.pongAfterMs = (ping) => [300, 100, 200][ping]
+    b.pongAfterMs = () => 250
+    a.connect()
+    b.connect()
+    const settled: string[] = []
+    for (const [name, one] of [
+      ['a0', a],
+      ['b0', b],
+      ['a1', a],
+      ['a2', a],
+    ] as const) {
+      void monitor.ping(one.service).then((roundTripMs) => settled.push(`${name} ${roundTripMs}`))
+    }
+    await real.advance(1_000)
+    expect(settled).toEqual(['a1 100', 'a2 200', 'b0 250', 'a0 300'])
+  })
+
   test("rejects with the signal's reason, and a late pong is no error", async () => {
     const { monitor, peer } = setUp()
     const live = peer().connect()
@@ -265,20 +338,138 @@ describe('`ping`', () => {
   })
 })
 
+/** Counts what a monitor asks of its clock. */
+class CountingClock implements Clock {
+  timersSet = 0
+  readonly #clock: Clock
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  now(): number {
+    return this.#clock.now()
+  }
+
+  unixMs(): number {
+    return this.#clock.unixMs()
+  }
+
+  setTimer(delayMs: number, callback: () => void): Timer {
+    this.timersSet += 1
+    return this.#clock.setTimer(delayMs, callback)
+  }
+}
+
+describe('ten thousand connections', () => {
+  /** What an hour of pings costs, per ping. */
+  function costOf(connections: number) {
+    const real = new SimulatedClock()
+    const clock = new CountingClock(real)
+    const monitor = new PingMonitor({ clock, random: new SeededRandom(1) })
+    let [pings, looks, mostTimers] = [0, 0, 0]
+    for (let index = 0; index < connections; index += 1) {
+      const nonce = BigInt(index)
+      const live = {
+        key: `peer ${index}`,
+        isConnected: true,
+        lastReceivedAtMs: 0,
+        bytesSent: 0,
+        get readPausedMs() {
+          looks += 1
+          return 0
+        },
+        ping() {
+          const sentMs = real.now()
+          pings += 1
+          queueMicrotask(() => {
+            monitor.peerMessage(service, { kind: 'pong', nonce, sentMs, roundTripMs: 0 })
+          })
+          return nonce
+        },
+      }
+      const service = live as unknown as ServicePeer
+      monitor.peerConnected(service)
+      mostTimers = Math.max(mostTimers, real.pendingTimers)
+    }
+    const setBefore = clock.timersSet
+    return async () => {
+      for (let minute = 0; minute < 5; minute += 1) {
+        await real.advance(60_000)
+        mostTimers = Math.max(mostTimers, real.pendingTimers)
+      }
+      const timersPerPing = (clock.timersSet - setBefore) / pings
+      return { pings, looksPerPing: looks / pings, timersPerPing, mostTimers }
+    }
+  }
+
+  test('share one timer, and a ping costs as much as among ten', async () => {
+    const few = await costOf(10)()
+    const many = await costOf(10_000)()
+    expect([few.mostTimers, many.mostTimers]).toEqual([1, 1])
+    expect(many.pings).toBeGreaterThanOrEqual(10 * 10_000)
+    // One look for the ping; at most another one for the deadline of the ping before it.
+    for (const { looksPerPing, timersPerPing } of [few, many]) {
+      expect(looksPerPing).toBeLessThanOrEqual(2)
+      expect(timersPerPing).toBeLessThanOrEqual(2)
+    }
+  })
+})
+
 describe('a PingMonitor', () => {
   test.each([
-    { pingIntervalMs: 0 },
-    { pingIntervalMs: -1 },
-    { pingIntervalMs: Number.NaN },
-    { pingIntervalMs: Infinity },
-    { pongTimeoutMs: 0 },
-    { pongTimeoutMs: Infinity },
-    { missedPongsMax: 0 },
-    { missedPongsMax: 2.5 },
-    { missedPongsMax: 31 },
-  ])('refuses %j at construction, and names the option (F47)', (options) => {
-    expect(() => new PingMonitor(options)).toThrow(RangeError)
-    expect(() => new PingMonitor(options)).toThrow(Object.keys(options)[0])
+    { options: { pingIntervalMs: 0 }, names: ['pingIntervalMs'] },
+    { options: { pongTimeoutMs: Number.NaN }, names: ['pongTimeoutMs'] },
+    { options: { missedPongsMax: 31 }, names: ['missedPongsMax'] },
+    {
+      options: { pingIntervalMs: 100, pongTimeoutMs: 5_000 },
+      names: ['pongTimeoutMs (5000)', 'pingIntervalMs (100)'],
+    },
+  ])(
+    'refuses $options at construction, and names what is senseless (F47)',
+    ({ options, names }) => {
+      expect(() => new PingMonitor(options)).toThrow(RangeError)
+      for (const name of names) expect(() => new PingMonitor(options)).toThrow(name)
+    },
+  )
+
+  test('tells of a recovery once, with the number of misses that it ended', async () => {
+    const { real, monitor, peer } = setUp({ random: dice(0) })
+    const told: unknown[] = []
+    monitor.on('pongMissed', ({ missed }) => told.push(`missed ${missed}`))
+    monitor.on('recovered', ({ missed }) => told.push(`recovered after ${missed}`))
+    const live = peer()
+    live.pongAfterMs = (ping) => ([1, 2, 5].includes(ping) ? undefined : 50)
+    live.connect()
+    await real.advance(10 * 30_000 - 1)
+    expect(told).toEqual([
+      'missed 1',
+      'missed 2',
+      'recovered after 2',
+      'missed 1',
+      'recovered after 1',
+    ])
+    expect(monitor.statsOf(live.service)).toMatchObject({ missed: 0, missedInAll: 3 })
+  })
+
+  test('tells of a miss when everything is consistent: what is read then is so', () => {
+    const { real, monitor, peer } = setUp({ random: dice(0) })
+    const [first, second] = [peer('a').connect(), peer('b').connect()]
+    const read: unknown[] = []
+    monitor.on('pongMissed', ({ peer: missing, missed }) => {
+      read.push([missing.key, missed, missing.isConnected, monitor.statsOf(missing)?.missed])
+      if (missed === 2 && missing.key === 'a') second.closeFor({ kind: 'disconnected', by: 'us' })
+    })
+    real.advanceSync(200_000)
+    expect(read).toEqual([
+      ['a', 1, true, 1],
+      ['b', 1, true, 1],
+      ['a', 2, true, 2],
+      ['b', 2, false, undefined],
+      ['a', 3, false, undefined],
+    ])
+    expect(first.reason).toMatchObject({ kind: 'ping-timeout', missed: 3 })
+    expect(real.pendingTimers).toBe(0)
   })
 
   test('tells of each pong after the turn in which it came', async () => {

@@ -124,8 +124,8 @@ test('ping and pong are outside every rate limit (F52)', async () => {
     fc.asyncProperty(
       fc.record({
         seed: fc.nat(1_000),
-        a: fc.constantFrom(200, 500, 10_000, 30_000),
-        b: fc.constantFrom(300, 1_000, 30_000),
+        a: fc.constantFrom(400, 500, 10_000, 30_000),
+        b: fc.constantFrom(350, 1_000, 30_000),
         latencyMs: fc.constantFrom(0, 20, 400),
         churnMs: fc.constantFrom(60_000, 600_000),
       }),

@@ -40,7 +40,7 @@ describe.each(directions)('over an %s connection', (direction) => {
     "the first message out on every connection is the handshake, or an acceptor's refusal: $role (F40)",
     async ({ nodeIp }) => {
       const world = new World()
-      const node = await world.running(nodeIp, { pingIntervalMs: 100 })
+      const node = await world.running(nodeIp, { pingIntervalMs: 100, pongTimeoutMs: 3_000 })
       node.connections.serve(new Eager())
       const raw = await silent(direction, node, world)
       const broadcast = (): number => node.connections.broadcast('news', Uint8Array.of(2))
@@ -63,7 +63,7 @@ describe.each(directions)('over an %s connection', (direction) => {
 
   test('when the handshake never completes, nothing else leaves (F40)', async () => {
     const world = new World()
-    const node = await world.running('10.0.0.1', { pingIntervalMs: 100 })
+    const node = await world.running('10.0.0.1', { pingIntervalMs: 100, pongTimeoutMs: 3_000 })
     node.connections.serve(new Eager())
     const raw = await silent(direction, node, world)
     raw.hello()

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
   afterPong,
+  checkPingLimits,
   startPings,
   stepPings,
   type PingLimits,
@@ -18,6 +19,7 @@ interface Conduct {
   /** When bytes were last read, seen at a time. */
   readonly lastReceivedMs?: (nowMs: number) => number
   readonly readPausedMs?: (nowMs: number) => number
+  readonly bytesSent?: (nowMs: number) => number
   /** How long after each ping its pong comes; undefined: never. */
   readonly pongAfterMs?: (ping: number) => number | undefined
 }
@@ -47,6 +49,7 @@ function run(conduct: Conduct): {
       nowMs,
       lastReceivedMs: conduct.lastReceivedMs?.(nowMs) ?? 0,
       readPausedMs: conduct.readPausedMs?.(nowMs) ?? 0,
+      bytesSent: conduct.bytesSent?.(nowMs) ?? 0,
     }
     const step = stepPings(schedule, facts, limits)
     if (step.schedule.missed > schedule.missed) missed.push(nowMs)
@@ -110,6 +113,32 @@ describe('a silent peer', () => {
     expect(run({ dice: 0, lastReceivedMs }).gaveUpMs).toBe(72_000)
   })
 
+  test('that takes bulk of ours moves each deadline, to at most ten times its length (F47)', () => {
+    fc.assert(
+      fc.property(limitsArbitrary, (limits) => {
+        const { pingIntervalMs, pongTimeoutMs, missedPongsMax } = limits
+        const bytesPerMs = (16 * 1_024) / pongTimeoutMs
+        const bytesSent = (nowMs: number) => Math.ceil(nowMs * bytesPerMs)
+        const { gaveUpMs } = run({ limits, dice: 0, bytesSent })
+        const expectedMs = (missedPongsMax - 1) * pingIntervalMs + 10 * pongTimeoutMs
+        expect(gaveUpMs).toBeCloseTo(expectedMs, 3)
+      }),
+      { seed, numRuns: 300 },
+    )
+  })
+
+  test('is given up in time although it takes small talk of ours (F46)', () => {
+    // 16 KiB less one byte within each timeout.
+    const bytesSent = (nowMs: number) => (nowMs * (16 * 1_024 - 1)) / 10_000
+    expect(run({ dice: 0.5, bytesSent }).gaveUpMs).toBe(85_000)
+  })
+
+  test('is given up within two timeouts of the last bulk that it took', () => {
+    // The pongs are due at 10,000, 40,000 and 70,000; what it takes until 75,000 moves the last one.
+    const bytesSent = (nowMs: number) => (nowMs < 60_000 ? 0 : 1_000 * Math.min(nowMs, 75_000))
+    expect(run({ dice: 0, bytesSent }).gaveUpMs).toBe(90_000)
+  })
+
   test('is not blamed for time in which we read nothing from it (F57)', () => {
     const readPausedMs = (nowMs: number) => Math.max(0, Math.min(nowMs, 65_000) - 61_000)
     expect(run({ dice: 0, readPausedMs }).gaveUpMs).toBe(74_000)
@@ -161,7 +190,7 @@ describe('a live peer', () => {
 })
 
 describe('a pong', () => {
-  const facts = (nowMs: number) => ({ nowMs, lastReceivedMs: 0, readPausedMs: 0 })
+  const facts = (nowMs: number) => ({ nowMs, lastReceivedMs: 0, readPausedMs: 0, bytesSent: 0 })
   /** Three pings, at 0, 1,000 and 2,000, with a timeout of 10,000. */
   const limits = { ...defaults, pingIntervalMs: 1_000 }
   const pinged = [0, 1_000, 2_000].reduce(
@@ -193,7 +222,7 @@ describe('the schedule', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 1e9 }), (frozenMs) => {
         const nowMs = 30_000 + frozenMs
-        const facts = { nowMs, lastReceivedMs: 0, readPausedMs: 0 }
+        const facts = { nowMs, lastReceivedMs: 0, readPausedMs: 0, bytesSent: 0 }
         const first = stepPings({ nextPingMs: 30_000, awaited: [], missed: 0 }, facts, defaults)
         expect(first.action).toEqual({ kind: 'ping' })
         const second = stepPings(first.schedule, facts, defaults)
@@ -206,7 +235,7 @@ describe('the schedule', () => {
   })
 
   test('keeps its rhythm when a timer fires a little late (F51)', () => {
-    const facts = { nowMs: 30_400, lastReceivedMs: 0, readPausedMs: 0 }
+    const facts = { nowMs: 30_400, lastReceivedMs: 0, readPausedMs: 0, bytesSent: 0 }
     const { schedule } = stepPings({ nextPingMs: 30_000, awaited: [], missed: 0 }, facts, defaults)
     expect(schedule.nextPingMs).toBe(60_000)
   })
@@ -220,7 +249,7 @@ describe('the schedule', () => {
           let schedule = startPings(0, 0, limits)
           let nowMs = 0
           for (const part of parts) {
-            const facts = { nowMs, lastReceivedMs: 0, readPausedMs: 0 }
+            const facts = { nowMs, lastReceivedMs: 0, readPausedMs: 0, bytesSent: 0 }
             const step = stepPings(schedule, facts, limits)
             if (step.action.kind === 'giveUp') return
             const earlyMs = nowMs + part * (step.nextCheckMs - nowMs)
@@ -241,5 +270,47 @@ describe('the schedule', () => {
     const { pings } = run({ limits, dice: 0, untilMs: 1_000 })
     expect(pings).toHaveLength(32)
     expect(run({ limits, dice: 0 }).gaveUpMs).toBe(29 + 1e6)
+  })
+})
+
+describe('settings', () => {
+  const hour = 3_600_000
+
+  test('that make sense are taken, whichever of interval and timeout is the longer', () => {
+    for (const [pingIntervalMs, pongTimeoutMs] of [
+      [1, 1],
+      [1, 30],
+      [30_000, 10_000],
+      [10_000, 60_000],
+      [24 * hour, 24 * hour],
+      [24 * hour, 1],
+    ] as const) {
+      expect(() => {
+        checkPingLimits({ pingIntervalMs, pongTimeoutMs, missedPongsMax: 3 })
+      }).not.toThrow()
+    }
+  })
+
+  test.each<{ change: Partial<PingLimits>; names: readonly string[] }>([
+    { change: { pingIntervalMs: 0 }, names: ['pingIntervalMs', 'not 0'] },
+    { change: { pingIntervalMs: 0.5 }, names: ['pingIntervalMs', 'not 0.5'] },
+    { change: { pingIntervalMs: 25 * hour }, names: ['pingIntervalMs', 'not 90000000'] },
+    { change: { pingIntervalMs: Number.NaN }, names: ['pingIntervalMs', 'not NaN'] },
+    { change: { pongTimeoutMs: -1 }, names: ['pongTimeoutMs', 'not -1'] },
+    { change: { pongTimeoutMs: Infinity }, names: ['pongTimeoutMs', 'not Infinity'] },
+    { change: { missedPongsMax: 0 }, names: ['missedPongsMax', 'not 0'] },
+    { change: { missedPongsMax: 2.5 }, names: ['missedPongsMax', 'not 2.5'] },
+    { change: { missedPongsMax: 31 }, names: ['missedPongsMax', 'not 31'] },
+    {
+      change: { pongTimeoutMs: 900_001 },
+      names: ['pongTimeoutMs (900001)', 'pingIntervalMs (30000)'],
+    },
+    { change: { pingIntervalMs: 300 }, names: ['pongTimeoutMs (10000)', 'pingIntervalMs (300)'] },
+  ])('that make no sense are refused by name: $change (F47)', ({ change, names }) => {
+    const check = (): void => {
+      checkPingLimits({ ...defaults, ...change })
+    }
+    expect(check).toThrow(RangeError)
+    for (const name of names) expect(check).toThrow(name)
   })
 })
