@@ -1,4 +1,4 @@
-import type { SlotEvent } from '../../src/rules/election.js'
+import type { SlotEffect, SlotEvent } from '../../src/rules/election.js'
 
 /** Events of a slot as numbers, and numbers as events. */
 export const event = {
@@ -52,3 +52,22 @@ export function eventOf(kind: number, id: number, side: number, detail: number):
   }
   return { kind: kinds[kind]!, id }
 }
+
+/** All kinds of events and effects there are. */
+export const slotEventKinds = [
+  ...kinds,
+  'challengeAnswered',
+  'challengeExpired',
+  'helloAccepted',
+] as const satisfies readonly SlotEvent['kind'][]
+
+export const slotEffectKinds = [
+  'abortDial',
+  'sendReady',
+  'close',
+  'established',
+  'lost',
+  'challenge',
+  'setTimer',
+  'cancelTimer',
+] as const satisfies readonly SlotEffect['kind'][]

@@ -13,6 +13,8 @@ import { Network } from './network.js'
 export class Model extends Network {
   /** What the last move broke. */
   violation: string | undefined
+  /** In the last move a dial was told to come again later. */
+  isComingAgain = false
   #slot = 0
   #before = 0
   #stepped = 0
@@ -259,7 +261,10 @@ export class Model extends Network {
       close: (id, why) => {
         // "Busy" asks to come again later: the dial is not used up.
         if (why === 'duplicate') this.#refused(id, this.#side(id))
-        if (why === 'busy') this.addDials(this.slotAt[2 * id]!, 1)
+        if (why === 'busy') {
+          this.addDials(this.slotAt[2 * id]!, 1)
+          this.isComingAgain = true
+        }
         this.closeEnd(id, this.#side(id))
       },
       established: (id) => {

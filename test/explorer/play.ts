@@ -15,6 +15,7 @@ export function play(model: Model, move: number): void {
   const connection = connectionOf(move)
   const detail = detailOf(move)
   const kind = kindOf(move)
+  model.isComingAgain = false
   switch (kind) {
     case 'dial':
       model.dial(connection)

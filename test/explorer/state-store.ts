@@ -28,18 +28,18 @@ export class StateStore {
     return this.#parents[state >>> 16]![state & (chunkStates - 1)]!
   }
 
-  /** Adds a state unless it is known; true when it is new. */
-  add(words: Int32Array, parent: number): boolean {
+  /** Adds a state unless it is known; its number. */
+  add(words: Int32Array, parent: number): number {
     const mask = this.#buckets.length - 1
     let bucket = hash(words) & mask
     for (let entry = this.#buckets[bucket]!; entry !== 0; entry = this.#buckets[bucket]!) {
-      if (this.#equals(entry - 1, words)) return false
+      if (this.#equals(entry - 1, words)) return entry - 1
       bucket = (bucket + 1) & mask
     }
     this.#append(words, parent)
     this.#buckets[bucket] = this.#count
     if (this.#count * 2 > this.#buckets.length) this.#grow()
-    return true
+    return this.#count - 1
   }
 
   #append(words: Int32Array, parent: number): void {
