@@ -20,6 +20,7 @@ import { EventSource } from './events.js'
 import { Lifecycle } from './lifecycle.js'
 import { patientClock } from './patient-clock.js'
 import { ensureEntry, entriesOf, peerKey, type PeerRegistry } from './peer-registry.js'
+import { offencePoints } from './rules/misbehaviour-score.js'
 import { formatEndpoint, parsePeerAddress } from './rules/peer-ip.js'
 import { TurnQueue } from './turn-queue.js'
 
@@ -74,6 +75,7 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
       random: options.random ?? systemRandom,
       turns: this.#turns,
       observer: this.#observer(),
+      mayBan: options.bansMisbehaviour ?? true,
       listeningPort: () => this.endpoints[0]?.port,
     })
   }
@@ -161,6 +163,28 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
         by: 'us',
         ...(text === undefined ? {} : { text }),
       })
+    })
+  }
+
+  /**
+   * Reports that a peer misbehaved, in the eyes of the application: its connection is closed as
+   * `misbehaved`, the peer is told `what`, and its IP's score grows by `points` (20 by default; 100 are
+   * a ban unless `maxMisbehaviour` says otherwise). It need not be connected. Throws HoldfastError
+   * INVALID_ADDRESS, and RangeError when `points` is negative or not finite.
+   */
+  report(ip: string, what: string, options: { readonly points?: number } = {}): void {
+    const parsed = parsePeerAddress(ip)
+    const { points = offencePoints.reported } = options
+    if (!(points >= 0 && Number.isFinite(points))) {
+      throw new RangeError(`points must be finite and at least 0, not ${points}`)
+    }
+    this.#turns.run(() => {
+      for (const peer of [...this.#links.incumbents.values()]) {
+        if (peer.ip !== parsed.ip) continue
+        peer.offence = 'none'
+        peer.closeFor({ kind: 'misbehaved', by: 'us', what })
+      }
+      this.#links.conduct.add(parsed.ip, points, what)
     })
   }
 
@@ -315,6 +339,9 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
       },
       inboundRefused: (remote, reason) => {
         this.#report('inboundRefused', { remote, reason })
+      },
+      misbehaved: (event) => {
+        this.#report('misbehaved', event)
       },
       allReleased: () => {
         this.#onAllReleased?.()

@@ -19,6 +19,7 @@ export type {
   ConnectionManagerLimits,
   ConnectionManagerOptions,
 } from './connection/connection-options.js'
+export type { MisbehavedEvent } from './connection/conduct.js'
 export type { HandlerResult, MessageHandler } from './connection/app-handlers.js'
 
 export { defaultPingLimits, PingMonitor } from './ping-monitor.js'

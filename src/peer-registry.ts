@@ -17,6 +17,7 @@ import {
   takeSnapshot,
   type ReadPeer,
 } from './registry/registry-snapshot.js'
+import { ScoreBook } from './registry/score-book.js'
 import type { Ban } from './rules/bans.js'
 import { chooseEvicted, type KnownPeer } from './rules/known-peers.js'
 import { parsePeerAddress, parsePeerIp, type PeerAddress, type PeerIp } from './rules/peer-ip.js'
@@ -51,6 +52,9 @@ let ensureEntry: (
   source: PeerSource,
 ) => PeerEntry | undefined
 
+/** The scores of peers that misbehaved: they are kept with what is known of peers. */
+let scoresOf: (registry: PeerRegistry) => ScoreBook
+
 /** Tells `onChanged` of what users and other peers made known, of bans, and of what is forgotten. Returns how to end it. */
 let watchRegistry: (
   registry: PeerRegistry,
@@ -72,10 +76,12 @@ export class PeerRegistry {
   readonly #maxKnownPeers: number
   readonly #entries = new Map<string, PeerEntry>()
   readonly #bans: BanList
+  readonly #scores = new ScoreBook()
   readonly #watchers = new Set<(change: RegistryChange) => void>()
 
   static {
     entriesOf = (registry) => registry.#entries
+    scoresOf = (registry) => registry.#scores
     ensureEntry = (registry, address, source) => registry.#ensure(address, source)
     watchRegistry = (registry, onChanged) => {
       registry.#watchers.add(onChanged)
@@ -147,10 +153,14 @@ export class PeerRegistry {
     this.#banChanged(parsed)
   }
 
-  /** Ends a ban, by whatever rule it came; none that was saved brings it back. Returns whether there was one. */
+  /**
+   * Ends a ban, by whatever rule it came, and forgets what brought it; none that was saved brings it back.
+   * Returns whether there was one.
+   */
   unban(ip: string): boolean {
     const parsed = parsePeerIp(ip)
     const wasBanned = this.#bans.lift(parsed)
+    this.#scores.delete(parsed)
     this.#banChanged(parsed)
     return wasBanned
   }
@@ -256,4 +266,4 @@ export class PeerRegistry {
   }
 }
 
-export { ensureEntry, entriesOf, watchRegistry }
+export { ensureEntry, entriesOf, scoresOf, watchRegistry }

@@ -1,3 +1,4 @@
+import type { MisbehavedEvent } from './conduct.js'
 import type { CloseReason } from '../contracts/close-reason.js'
 import type { Direction, Peer } from '../contracts/peer-service.js'
 import type { Endpoint } from '../contracts/transport.js'
@@ -20,6 +21,11 @@ export type ConnectionEvents = {
   }) => void
   /** An inbound connection ended before it was established, for another reason than being a duplicate. */
   inboundRefused: (event: { readonly remote: Endpoint; readonly reason: CloseReason }) => void
+  /**
+   * A peer was closed for a violation that it proved itself, or was reported; `isBanned` says that this
+   * one brought a ban, which `PeerRegistry` lists and lifts.
+   */
+  misbehaved: (event: MisbehavedEvent) => void
   /** Connections are accepted here. */
   listening: (event: { readonly endpoints: readonly Endpoint[] }) => void
   /** A service threw: a bug in it. */

@@ -2,6 +2,7 @@ import type { Clock } from '../contracts/clock.js'
 import type { Random } from '../contracts/random.js'
 import type { Transport } from '../contracts/transport.js'
 import { PeerRegistry } from '../peer-registry.js'
+import { maxBanMs } from '../rules/bans.js'
 import { tryParsePeerIp, type PeerIp } from '../rules/peer-ip.js'
 import { utf8 } from '../wire/binary.js'
 import { maxAgentBytes, maxAppDataBytes, maxNetworkBytes } from '../wire/messages.js'
@@ -63,6 +64,14 @@ export interface ConnectionManagerLimits {
    * Ten times as many may come at once; one more closes the connection as `flood`.
    */
   readonly maxPointlessPerSecond: number
+  /**
+   * The score at which an IP is banned, the time in which a score halves, and how long a ban lasts. A
+   * provable violation (malformed, out of place, senseless by the thousand) after a valid HELLO costs
+   * 20 points; nothing else costs any.
+   */
+  readonly maxMisbehaviour: number
+  readonly misbehaviourHalfLifeMs: number
+  readonly misbehaviourBanMs: number
 }
 
 export interface ConnectionManagerOptions extends Partial<ConnectionManagerLimits> {
@@ -70,6 +79,8 @@ export interface ConnectionManagerOptions extends Partial<ConnectionManagerLimit
   readonly transport: Transport
   /** Names the network; peers of another one are refused. 1 to 128 bytes. */
   readonly network: string
+  /** False: peers that misbehave are closed and scored, and never banned but by you. Default true. */
+  readonly bansMisbehaviour?: boolean
   /** False for a node that only dials. */
   readonly listen?: boolean
   /** This node's own IP, where it is known better than what peers say of it. */
@@ -112,6 +123,9 @@ export const defaultConnectionLimits: ConnectionManagerLimits = {
   maxMessagesPerSecond: 50_000,
   maxBytesPerSecond: 128 * 1024 * 1024,
   maxPointlessPerSecond: 1_000,
+  maxMisbehaviour: 100,
+  misbehaviourHalfLifeMs: 3_600_000,
+  misbehaviourBanMs: 3_600_000,
 }
 
 /** Limits for which 0 makes sense. */
@@ -176,6 +190,10 @@ export function checkLimits(options: Partial<ConnectionManagerLimits>): Connecti
   check(
     limits.backoffMaxMs >= limits.backoffBaseMs,
     `backoffMaxMs (${limits.backoffMaxMs}) must not be below backoffBaseMs (${limits.backoffBaseMs})`,
+  )
+  check(
+    limits.misbehaviourBanMs <= maxBanMs,
+    `misbehaviourBanMs (${limits.misbehaviourBanMs}) must be at most 365 days (${maxBanMs})`,
   )
   return limits
 }

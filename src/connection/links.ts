@@ -13,6 +13,7 @@ import { outcomeOf } from '../rules/dial-policy.js'
 import type { ConnectionId, SlotEvent } from '../rules/election.js'
 import { tryParsePeerIp, type PeerIp } from '../rules/peer-ip.js'
 import type { TurnQueue } from '../turn-queue.js'
+import { Conduct, type MisbehavedEvent } from './conduct.js'
 import { ConnectWaiters } from './connect-waiters.js'
 import type { ConnectionManagerLimits, NodeIdentity } from './connection-options.js'
 import { Dialer, type DialAttempt, type DialerOwner } from './dialer.js'
@@ -30,6 +31,7 @@ export interface LinkObserver {
   disconnected(peer: PeerConnection, reason: CloseReason): void
   dialFailed(entry: PeerEntry, error: HoldfastError): void
   inboundRefused(remote: Endpoint, reason: CloseReason): void
+  misbehaved(event: MisbehavedEvent): void
   /** The last connection was released. */
   allReleased(): void
 }
@@ -52,6 +54,7 @@ const debug = createDebug('holdfast:connections')
 export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
   readonly dialer: Dialer
   readonly waiters = new ConnectWaiters()
+  readonly conduct: Conduct
   duplicatesRefused = 0
   readonly #registry: PeerRegistry
   readonly #clock: Clock
@@ -76,6 +79,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     readonly identity: NodeIdentity
     readonly turns: TurnQueue
     readonly observer: LinkObserver
+    readonly mayBan: boolean
     /** The port that peers are told. */
     readonly listeningPort: () => number | undefined
   }) {
@@ -89,6 +93,12 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     const { clock, limits } = options
     this.#elections = new Elections({ clock, limits, host: this })
     this.dialer = new Dialer({ ...options, owner: this })
+    this.conduct = new Conduct({
+      ...options,
+      onMisbehaved: (event) => {
+        this.#observer.misbehaved(event)
+      },
+    })
   }
 
   get instanceId(): string {
@@ -239,6 +249,8 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     const reason = this.#greeting.judge(connection, hello, ownAttempt !== undefined)
     if (reason !== undefined) {
       if (ownAttempt !== undefined) this.dialer.reachedSelf(ownAttempt)
+      // Whoever says HELLO wrongly is a stranger, not an offender.
+      connection.offence = 'none'
       connection.closeFor(reason)
       return
     }
@@ -327,6 +339,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     if (link === undefined) return
     const { connectionId: id } = connection
     this.#elections.forget(id)
+    this.conduct.ended(connection, reason)
     this.dialer.settled(id)
     const wasEstablished = !Number.isNaN(connection.establishedAtMs)
     if (reason.kind === 'duplicate' && reason.by === 'us') this.duplicatesRefused += 1

@@ -7,6 +7,7 @@ import type { Connection, Endpoint } from '../contracts/transport.js'
 import { HoldfastError } from '../errors.js'
 import { describeReason, reasonFromBye } from '../rules/close-reasons.js'
 import type { ConnectionId } from '../rules/election.js'
+import type { Offence } from '../rules/misbehaviour-score.js'
 import type { PeerIp } from '../rules/peer-ip.js'
 import { encodeMessage, type EncodedFrame } from '../wire/message-codec.js'
 import type { WireMessage } from '../wire/messages.js'
@@ -53,6 +54,8 @@ export class PeerConnection implements ServicePeer {
   unknownFrames = 0
   unknownPongs = 0
   unhandledMessages = 0
+  /** What proves a violation, where the reason of its end does not say it; or that it proves none. */
+  offence: Offence | 'none' | undefined
   readonly #connection: Connection
   readonly #owner: ConnectionOwner
   readonly #clock: Clock
@@ -132,6 +135,7 @@ export class PeerConnection implements ServicePeer {
         this.#brake.pauseFor(waitMs)
       },
       onFlood: () => {
+        this.offence = 'flood'
         this.closeFor({ kind: 'flood', by: 'us', text: 'answers to nothing, or unknown frames' })
       },
     })

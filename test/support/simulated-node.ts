@@ -39,6 +39,7 @@ export class SimulatedNode {
   readonly disconnected: EventOf<'peerDisconnected'>[] = []
   readonly dialFailed: EventOf<'dialFailed'>[] = []
   readonly inboundRefused: EventOf<'inboundRefused'>[] = []
+  readonly misbehaved: EventOf<'misbehaved'>[] = []
   readonly bugs: unknown[] = []
 
   constructor(
@@ -69,6 +70,7 @@ export class SimulatedNode {
       .on('peerDisconnected', (event) => void this.disconnected.push(event))
       .on('dialFailed', (event) => void this.dialFailed.push(event))
       .on('inboundRefused', (event) => void this.inboundRefused.push(event))
+      .on('misbehaved', (event) => void this.misbehaved.push(event))
       .on('internalError', (event) => void this.bugs.push(event.error))
   }
 
