@@ -2,10 +2,11 @@
 
 const npm = (name) => `(^|/)node_modules/${name}/`
 
-const MANAGERS = 'connection-manager|ping-monitor|sync-coordinator'
+const MANAGERS = 'connection-manager|peer-exchange|peer-memory|ping-monitor|sync-coordinator'
 const ROOT_FILE = '^src/[^/]+\\.ts$'
 const ROOT_PACKAGES = [npm('p-queue'), npm('debug'), npm('@types/debug')]
-const ENTRIES = '^src/(index|adapters/(tcp|memory|level-block-store)|testing/index)\\.ts$'
+const ENTRIES =
+  '^src/(index|adapters/(file-peer-store|tcp|memory|level-block-store)|testing/index)\\.ts$'
 
 const layer = (name, from, mayImport, fromNot) => ({
   name,

@@ -6,6 +6,7 @@ const shared: Options = {
     index: 'src/index.ts',
     tcp: 'src/adapters/tcp.ts',
     memory: 'src/adapters/memory.ts',
+    files: 'src/adapters/file-peer-store.ts',
     level: 'src/adapters/level-block-store.ts',
     testing: 'src/testing/index.ts',
   },

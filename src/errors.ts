@@ -25,6 +25,7 @@ export type HoldfastErrorCode =
   | 'STORE_CLOSED'
   | 'STORE_CORRUPT'
   | 'STORE_LOCKED'
+  | 'STORE_TIMEOUT'
   | 'SNAPSHOT_INVALID'
   | 'BLOCK_REJECTED'
   | 'FILE_INVALID'

@@ -12,6 +12,9 @@ export type {
   RestoreResult,
 } from './peer-registry.js'
 
+export { PeerMemory } from './peer-memory.js'
+export type { PeerMemoryEvents, PeerMemoryOptions } from './peer-memory.js'
+
 export { ConnectionManager } from './connection-manager.js'
 export type { ConnectionEvents, ConnectionStatus } from './connection-manager.js'
 export { defaultConnectionLimits } from './connection/connection-options.js'

@@ -8,8 +8,10 @@ import { checkLimits } from './connection/connection-options.js'
 import type { BlockStore } from './contracts/block-store.js'
 import type { ChainRules } from './contracts/chain-rules.js'
 import type { Peer } from './contracts/peer-service.js'
+import type { PeerStore } from './contracts/peer-store.js'
 import { EventSource } from './events.js'
 import { Lifecycle } from './lifecycle.js'
+import { PeerMemory } from './peer-memory.js'
 import { PeerRegistry } from './peer-registry.js'
 import { PingMonitor, pingLimitsOf } from './ping-monitor.js'
 import type { PingLimits } from './rules/ping-schedule.js'
@@ -33,6 +35,8 @@ export interface NodeOptions
   extends Omit<ConnectionManagerOptions, 'registry'>, Partial<PingLimits> {
   /** What is known of peers; by default a new, empty one. */
   readonly registry?: PeerRegistry
+  /** Where what is known of peers outlives the process, for instance `filePeerStore(path)`. */
+  readonly peerStore?: PeerStore
   /** Peers that are kept: dialled, and dialled again after each real end. `IP` or `IP:port`. */
   readonly peers?: readonly string[]
   /** Without it there is no sync. */
@@ -58,6 +62,8 @@ export class Node<Sync extends SyncCoordinator | undefined = SyncCoordinator | u
   implements AsyncDisposable
 {
   readonly registry: PeerRegistry
+  /** Undefined for a node without a `peerStore`. */
+  readonly peerMemory: PeerMemory | undefined
   readonly connections: ConnectionManager
   readonly pings: PingMonitor
   readonly sync: Sync
@@ -66,12 +72,14 @@ export class Node<Sync extends SyncCoordinator | undefined = SyncCoordinator | u
   /** Use `createNode`. */
   constructor(parts: {
     readonly registry: PeerRegistry
+    readonly peerMemory: PeerMemory | undefined
     readonly connections: ConnectionManager
     readonly pings: PingMonitor
     readonly sync: Sync
   }) {
     super()
     this.registry = parts.registry
+    this.peerMemory = parts.peerMemory
     this.connections = parts.connections
     this.pings = parts.pings
     this.sync = parts.sync
@@ -84,7 +92,7 @@ export class Node<Sync extends SyncCoordinator | undefined = SyncCoordinator | u
   }
 
   /**
-   * Opens the store, listens, and dials the kept peers. Rejects with what failed, and is stopped then.
+   * Loads the known peers, opens the block store, listens, and dials the kept peers. Rejects with what failed, and is stopped then.
    * Idempotent; works again after `stop`.
    */
   start(): Promise<void> {
@@ -111,11 +119,13 @@ export class Node<Sync extends SyncCoordinator | undefined = SyncCoordinator | u
 
   async #start(): Promise<void> {
     if (this.connections.status().state === 'running') return
-    await this.sync?.start()
+    await this.peerMemory?.start()
     try {
+      await this.sync?.start()
       await this.connections.start()
     } catch (error) {
       await this.sync?.stop()
+      await this.peerMemory?.stop()
       throw error
     }
     this.tell('started')
@@ -125,6 +135,7 @@ export class Node<Sync extends SyncCoordinator | undefined = SyncCoordinator | u
     const wasRunning = this.connections.status().state !== 'stopped'
     await this.connections.stop()
     await this.sync?.stop()
+    await this.peerMemory?.stop()
     if (wasRunning) this.tell('stopped')
   }
 }
@@ -145,6 +156,7 @@ export function createNode(options: NodeOptions): Node {
   const {
     peers = [],
     chain,
+    peerStore,
     clock,
     random,
     registry = new PeerRegistry(clock ? { clock } : {}),
@@ -155,8 +167,10 @@ export function createNode(options: NodeOptions): Node {
   const sync = chain && new SyncCoordinator({ ...chain, ...plugs })
   connections.serve(pings)
   if (sync !== undefined) connections.serve(sync)
+  const peerMemory = peerStore && new PeerMemory({ registry, store: peerStore, ...plugs })
+  if (peerMemory !== undefined) connections.serve(peerMemory)
   for (const peer of peers) connections.keep(peer)
-  return new Node({ registry, connections, pings, sync })
+  return new Node({ registry, peerMemory, connections, pings, sync })
 }
 
 /** Limits of different parts that must fit one another. */

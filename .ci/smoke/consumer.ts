@@ -6,6 +6,7 @@ import {
   PeerRegistry,
   type Transport,
 } from 'holdfast'
+import { filePeerStore } from 'holdfast/files'
 import { LevelBlockStore } from 'holdfast/level'
 import { memoryNetwork } from 'holdfast/memory'
 import { tcpTransport } from 'holdfast/tcp'
@@ -41,6 +42,7 @@ export async function use(): Promise<void> {
 export type Handed = Clock
 export const all = [
   MemoryBlockStore,
+  filePeerStore,
   LevelBlockStore,
   PeerRegistry,
   memoryNetwork,
