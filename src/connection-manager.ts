@@ -211,6 +211,23 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
   }
 
   /**
+   * Says that a peer is needed, or was just heard to be there: its dials go before those of others until
+   * it is connected, and the pauses before its first five retries are cut short. It never makes a dial
+   * that would not have come by itself, and a peer that is dead costs what any other one does from the
+   * sixth retry on, however often this is called. False when nothing is known of the peer.
+   */
+  hurry(ip: string): boolean {
+    const entry = entriesOf(this.#registry).get(peerKey(parsePeerAddress(ip).ip))
+    if (entry === undefined) return false
+    if (!entry.isConnected) {
+      this.#turns.run(() => {
+        this.#links.dialer.hurry(entry)
+      })
+    }
+    return true
+  }
+
+  /**
    * Takes a connection that the user's own server accepted, as if this node had. Throws NOT_RUNNING.
    * Call it in the tick in which the connection came.
    */
@@ -261,6 +278,7 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
       handshaking: this.#links.handshaking().length,
       dialing,
       queuedDials: queued,
+      isNetworkDown: this.#links.dialer.isNetworkDown,
       knownPeers: this.#registry.size,
       duplicatesRefused: this.#links.duplicatesRefused,
     }
@@ -342,6 +360,9 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
       },
       misbehaved: (event) => {
         this.#report('misbehaved', event)
+      },
+      ownNetworkChanged: (isDown) => {
+        this.#report('ownNetworkChanged', { isDown })
       },
       allReleased: () => {
         this.#onAllReleased?.()

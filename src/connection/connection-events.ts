@@ -26,6 +26,11 @@ export type ConnectionEvents = {
    * one brought a ban, which `PeerRegistry` lists and lifts.
    */
   misbehaved: (event: MisbehavedEvent) => void
+  /**
+   * This node's own network is down, as far as can be told, or is back. While it is down nobody is
+   * charged with a failed dial, and one peer at a time is dialled to find out.
+   */
+  ownNetworkChanged: (event: { readonly isDown: boolean }) => void
   /** Connections are accepted here. */
   listening: (event: { readonly endpoints: readonly Endpoint[] }) => void
   /** A service threw: a bug in it. */
@@ -48,6 +53,8 @@ export interface ConnectionStatus {
   /** Dials on their way, and those that wait for their turn. */
   readonly dialing: number
   readonly queuedDials: number
+  /** This node's own network is down: see `ownNetworkChanged`. */
+  readonly isNetworkDown: boolean
   readonly knownPeers: number
   /** Connections closed as the second one to a peer, by us. */
   readonly duplicatesRefused: number

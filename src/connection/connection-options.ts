@@ -31,6 +31,8 @@ export interface ConnectionManagerLimits {
   readonly stableAfterMs: number
   /** How long a peer rests that belongs to another network or is this node itself. */
   readonly longRestMs: number
+  /** While this node's own network is down one peer is dialled at a time, this long after the last. */
+  readonly outageProbeMs: number
   readonly maxInbound: number
   readonly maxOutbound: number
   /** Inbound connections in handshake, over all and per IP. */
@@ -107,6 +109,7 @@ export const defaultConnectionLimits: ConnectionManagerLimits = {
   backoffMaxMs: 300_000,
   stableAfterMs: 120_000,
   longRestMs: 3_600_000,
+  outageProbeMs: 5_000,
   maxInbound: 125,
   maxOutbound: 125,
   maxPendingHandshakes: 64,

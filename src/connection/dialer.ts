@@ -1,5 +1,5 @@
-import PQueue from 'p-queue'
 import type { Clock } from '../contracts/clock.js'
+import type { CloseReason } from '../contracts/close-reason.js'
 import type { Random } from '../contracts/random.js'
 import type { Connection, Transport } from '../contracts/transport.js'
 import { HoldfastError } from '../errors.js'
@@ -7,16 +7,24 @@ import { entriesOf, type PeerEntry, type PeerRegistry } from '../peer-registry.j
 import {
   afterConnectionLost,
   afterDialEnded,
+  afterHurry,
   afterInboundHandshakes,
+  afterLived,
   afterUnwanted,
   afterWanted,
   judgeDial,
+  outcomeOf,
   type DialOutcome,
 } from '../rules/dial-policy.js'
+import type { DialWish } from '../rules/dial-priority.js'
 import { mayStartDial, type ConnectionId } from '../rules/election.js'
 import { formatEndpoint, type PeerIp } from '../rules/peer-ip.js'
 import { toHex } from '../wire/binary.js'
 import type { ConnectionManagerLimits } from './connection-options.js'
+import { dialUntil } from './dial-deadline.js'
+import { DialQueue, type DialTurn } from './dial-queue.js'
+import { OutageProbes } from './outage-probes.js'
+import { errorCode, OwnNetworkWatch } from './own-network-watch.js'
 import { RestingElsewhere } from './resting-elsewhere.js'
 import { TimerTable } from './timer-table.js'
 
@@ -36,14 +44,15 @@ export interface DialerOwner {
   nextId(): ConnectionId
   ourIp(): PeerIp | undefined
   outboundCount(): number
+  connectionCount(): number
+  /** When anything was last read from an established connection. */
+  lastReceivedAtMs(): number
+  ownNetworkChanged(isDown: boolean): void
   dialStarted(attempt: DialAttempt): void
   dialSucceeded(attempt: DialAttempt, connection: Connection): void
   /** No connection came of it. */
   dialFailed(attempt: DialAttempt, error: unknown): void
 }
-
-const priorities = { user: 2, kept: 1, known: 0 } as const
-type Priority = keyof typeof priorities
 
 /** Bans end by the wall clock, which may jump: it is looked at this often. */
 const maxBanCheckMs = 3_600_000
@@ -51,7 +60,8 @@ const maxBanCheckMs = 3_600_000
 /**
  * Dials: the user's at once, the others when the dial policy says so. At most one dial per peer is on
  * its way, at most `maxConcurrentDials` over all; one that waits in the queue is not a dial yet and is
- * judged again in the tick in which it leaves.
+ * judged again in the tick in which it leaves. While our own network is down all wait, but for one at a
+ * time that finds out whether it is back, and for the user's.
  */
 export class Dialer {
   readonly #registry: PeerRegistry
@@ -60,9 +70,10 @@ export class Dialer {
   readonly #random: Random
   readonly #limits: ConnectionManagerLimits
   readonly #owner: DialerOwner
-  readonly #queue: PQueue
+  readonly #queue: DialQueue
+  readonly #network: OwnNetworkWatch
+  readonly #probes: OutageProbes
   readonly #timers: TimerTable
-  readonly #queued = new Map<PeerEntry, Priority>()
   readonly #attempts = new Map<ConnectionId, DialAttempt>()
   /** Peers that would be dialled if there were room for another outbound connection. */
   readonly #withoutRoom = new Set<PeerEntry>()
@@ -84,17 +95,35 @@ export class Dialer {
     this.#limits = options.limits
     this.#owner = options.owner
     this.#timers = new TimerTable(options.clock)
-    this.#queue = new PQueue({ concurrency: options.limits.maxConcurrentDials })
+    this.#queue = new DialQueue(options.limits.maxConcurrentDials, (turn) => this.#take(turn))
+    this.#probes = new OutageProbes({
+      ...options,
+      queue: this.#queue,
+      outageProbeMs: options.limits.outageProbeMs,
+      dial: (turn) => this.#asInput(() => this.#dialInTurn(turn)),
+    })
+    this.#network = new OwnNetworkWatch(options.clock, {
+      connectionCount: () => this.#owner.connectionCount(),
+      lastReceivedAtMs: () => this.#owner.lastReceivedAtMs(),
+      ownNetworkChanged: (isDown) => {
+        this.#ownNetworkChanged(isDown)
+      },
+    })
   }
 
   /** Dials on their way, and those that wait for their turn. */
   get counts(): { readonly dialing: number; readonly queued: number } {
-    return { dialing: this.#attempts.size, queued: this.#queued.size }
+    return { dialing: this.#attempts.size, queued: this.#queue.size }
+  }
+
+  /** Whether our own network is down, as far as can be told. */
+  get isNetworkDown(): boolean {
+    return this.#network.isDown
   }
 
   start(): void {
     this.#isRunning = true
-    for (const entry of entriesOf(this.#registry).values()) this.consider(entry)
+    this.#considerAll(entriesOf(this.#registry).values())
   }
 
   /** Ends every dial. No failure is recorded. */
@@ -102,7 +131,9 @@ export class Dialer {
     this.#isRunning = false
     this.#timers.cancelAll()
     this.#queue.clear()
-    this.#queued.clear()
+    this.#queue.pause()
+    this.#network.reset()
+    this.#probes.stop()
     this.#withoutRoom.clear()
     this.#elsewhere.clear()
     for (const attempt of this.#attempts.values()) {
@@ -116,6 +147,13 @@ export class Dialer {
   dialNow(entry: PeerEntry): void {
     entry.isDialPaused = false
     if (mayStartDial(entry.slot.state)) this.#enqueue(entry, 'user')
+  }
+
+  /** Somebody is in a hurry for `entry`: see ConnectionManager.hurry. */
+  hurry(entry: PeerEntry): void {
+    entry.isHurried = true
+    entry.dial = afterHurry(entry.dial, this.#clock.now())
+    this.consider(entry)
   }
 
   /** Judges anew whether and when `entry` is dialled. To be called whenever something of it changed. */
@@ -143,7 +181,7 @@ export class Dialer {
         })
         return
       case 'rest':
-        if (entry.isConnected) this.#queued.delete(entry)
+        if (entry.isConnected) this.#queue.remove(entry)
         else this.#awaitEndOfBan(entry, timer)
         return
     }
@@ -162,12 +200,12 @@ export class Dialer {
 
   /** An outbound connection ended: there may be room for those that wait for it. */
   roomMayBeFree(): void {
-    for (const entry of [...this.#withoutRoom]) this.consider(entry)
+    if (this.#withoutRoom.size > 0) this.#considerAll([...this.#withoutRoom])
   }
 
   /** Whether a dial waits for its turn. */
   isQueued(entry: PeerEntry): boolean {
-    return this.#queued.has(entry)
+    return this.#queue.has(entry)
   }
 
   attempt(id: ConnectionId): DialAttempt | undefined {
@@ -189,7 +227,7 @@ export class Dialer {
 
   /** The user no longer wants the dial that he asked for; one that still waits does not leave. */
   forgetQueued(entry: PeerEntry): void {
-    if (this.#queued.get(entry) === 'user') this.#queued.delete(entry)
+    if (this.#queue.wishOf(entry) === 'user') this.#queue.remove(entry)
     this.consider(entry)
   }
 
@@ -200,15 +238,30 @@ export class Dialer {
 
   /** A dial ended without an established connection, while the slot was free. */
   ended(entry: PeerEntry, outcome: DialOutcome, text: string): void {
+    // While our own network is down this says nothing of the peer.
+    if (this.#network.isDown && outcome.kind === 'failed') return
+    this.#network.suspect(entry, entry.dial)
     entry.lastFailure = { text, atUnixMs: this.#clock.unixMs() }
     const facts = { nowMs: this.#clock.now(), dice: this.#random.next(), outcome }
     entry.dial = afterDialEnded(entry.dial, facts, this.#limits)
   }
 
+  /** A dial failed before it had a connection, while the slot was free. */
+  failed(entry: PeerEntry, error: HoldfastError): void {
+    this.ended(entry, { kind: 'failed' }, error.message)
+    this.#network.dialFailed(entry, errorCode(error))
+  }
+
   /** An established connection ended. */
-  lost(entry: PeerEntry, livedMs: number, outcome: DialOutcome): void {
-    const facts = { nowMs: this.#clock.now(), livedMs, dice: this.#random.next(), outcome }
-    entry.dial = afterConnectionLost(entry.dial, facts, this.#limits)
+  lost(
+    entry: PeerEntry,
+    facts: { readonly livedMs: number; readonly reason: CloseReason; readonly heardMs: number },
+  ): void {
+    const { livedMs, reason, heardMs } = facts
+    this.#network.suspect(entry, afterLived(entry.dial, livedMs, this.#limits))
+    const end = { nowMs: this.#clock.now(), dice: this.#random.next(), outcome: outcomeOf(reason) }
+    entry.dial = afterConnectionLost(entry.dial, { ...end, livedMs }, this.#limits)
+    this.#network.lost(entry, reason, heardMs)
     for (const resting of this.#elsewhere.release(entry)) this.consider(resting)
   }
 
@@ -217,10 +270,22 @@ export class Dialer {
     this.#elsewhere.rest(attempt.entry, connected)
   }
 
+  /** A peer is there: a dial got through to it, or its HELLO came. */
+  heard(entry: PeerEntry): void {
+    this.#network.heard(entry.ip)
+  }
+
   /** A dial reached this very process: its address rests for long, and that is no failure. */
   reachedSelf(attempt: DialAttempt): void {
     attempt.isSelf = true
     this.ended(attempt.entry, { kind: 'mismatch' }, 'it is this node itself')
+  }
+
+  /** All line up before the first one leaves, or the order would be that of the list. */
+  #considerAll(entries: Iterable<PeerEntry>): void {
+    this.#queue.pause()
+    for (const entry of entries) this.consider(entry)
+    if (this.#isRunning && !this.#network.isDown) this.#queue.resume()
   }
 
   #judge(entry: PeerEntry): ReturnType<typeof judgeDial> {
@@ -251,40 +316,53 @@ export class Dialer {
     return this.#owner.outboundCount() + this.#attempts.size < this.#limits.maxOutbound
   }
 
-  #enqueue(entry: PeerEntry, priority: Priority): void {
-    const queued = this.#queued.get(entry)
-    if (queued !== undefined && priorities[queued] >= priorities[priority]) return
-    this.#queued.set(entry, priority)
-    void this.#queue.add(() => this.#take(entry, priority), { priority: priorities[priority] })
+  #enqueue(entry: PeerEntry, wish: DialWish): void {
+    this.#queue.add(entry, wish)
+    this.#probes.queued()
+  }
+
+  #take(turn: DialTurn): Promise<void> {
+    return this.#asInput(async () => {
+      if (this.#isRunning && this.#queue.claim(turn)) await this.#dialInTurn(turn)
+    })
   }
 
   /**
-   * A queued dial's time has come, possibly in the middle of another turn: it is judged in a turn of its
-   * own, in which it starts, so that nothing comes between and no second dial can slip in.
+   * A turn comes possibly in the middle of another input: it is judged in an input of its own, in which
+   * its dial starts, so that nothing comes between and no second dial can slip in.
    */
-  #take(entry: PeerEntry, priority: Priority): Promise<void> {
+  #asInput(dial: () => Promise<void>): Promise<void> {
     return new Promise((resolve) => {
       this.#owner.run(() => {
-        resolve(this.#dialIfStillWanted(entry, priority))
+        resolve(dial())
       })
     })
   }
 
-  async #dialIfStillWanted(entry: PeerEntry, priority: Priority): Promise<void> {
-    if (!this.#isRunning || this.#queued.get(entry) !== priority) return
-    this.#queued.delete(entry)
+  async #dialInTurn({ entry, wish }: DialTurn): Promise<void> {
     if (entry.isForgotten || !mayStartDial(entry.slot.state)) return
-    if (priority !== 'user') {
+    if (wish !== 'user') {
       if (this.#judge(entry).kind !== 'dial') {
         this.consider(entry)
         return
       }
-      if (priority !== 'kept' && !this.#hasRoom()) {
+      if (wish !== 'kept' && !this.#hasRoom()) {
         this.#withoutRoom.add(entry)
         return
       }
     }
     await this.#dial(entry)
+  }
+
+  #ownNetworkChanged(isDown: boolean): void {
+    if (isDown) {
+      this.#considerAll(entriesOf(this.#registry).values())
+      this.#probes.start()
+    } else {
+      this.#probes.stop()
+      this.#queue.resume()
+    }
+    this.#owner.ownNetworkChanged(isDown)
   }
 
   async #dial(entry: PeerEntry): Promise<void> {
@@ -305,7 +383,7 @@ export class Dialer {
       controller.abort(new HoldfastError('DIAL_TIMEOUT', text))
     })
     try {
-      const connection = await this.#connect(endpoint, controller.signal)
+      const connection = await dialUntil(this.#transport, endpoint, controller.signal)
       this.#owner.run(() => {
         this.#owner.dialSucceeded(attempt, connection)
       })
@@ -318,36 +396,4 @@ export class Dialer {
       this.#timers.cancel(`timeout ${id}`)
     }
   }
-
-  /** Dials, but waits no longer than the signal: what comes after it is closed. */
-  async #connect(
-    endpoint: { readonly host: string; readonly port: number },
-    signal: AbortSignal,
-  ): Promise<Connection> {
-    const dialing = this.#transport.dial(endpoint, { signal })
-    const aborted = new Promise<never>((_, reject) => {
-      signal.addEventListener(
-        'abort',
-        () => {
-          reject(signal.reason as Error)
-        },
-        { once: true },
-      )
-    })
-    try {
-      return await Promise.race([dialing, aborted])
-    } catch (error) {
-      if (signal.aborted) dialing.then(destroy, ignore)
-      throw error
-    }
-  }
-}
-
-function destroy(connection: Connection): void {
-  connection.destroy()
-}
-
-/** The failure was reported when the signal aborted. */
-function ignore(): void {
-  return
 }

@@ -32,6 +32,7 @@ export interface LinkObserver {
   dialFailed(entry: PeerEntry, error: HoldfastError): void
   inboundRefused(remote: Endpoint, reason: CloseReason): void
   misbehaved(event: MisbehavedEvent): void
+  ownNetworkChanged(isDown: boolean): void
   /** The last connection was released. */
   allReleased(): void
 }
@@ -117,6 +118,23 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
 
   outboundCount(): number {
     return this.#outboundCount
+  }
+
+  connectionCount(): number {
+    return this.#incumbents.size
+  }
+
+  lastReceivedAtMs(): number {
+    let latestMs = Number.NEGATIVE_INFINITY
+    for (const { lastReceivedAtMs } of this.#incumbents.values()) {
+      latestMs = Math.max(latestMs, lastReceivedAtMs)
+    }
+    return latestMs
+  }
+
+  ownNetworkChanged(isDown: boolean): void {
+    debug('our own network is %s', isDown ? 'down' : 'up again')
+    this.#observer.ownNetworkChanged(isDown)
   }
 
   /** Connections that are open and not established. */
@@ -220,6 +238,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
       { ip: entry.ip, direction: 'outbound' },
       attempt,
     )
+    this.dialer.heard(entry)
     this.#elections.handle(entry, { kind: 'dialConnected', id })
     this.#greeting.send(connection, attempt.nonce)
   }
@@ -229,7 +248,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     const isAborted = HoldfastError.is(error, 'ABORTED')
     if (!isAborted && entry.slot.state.incumbent === null) {
       const failure = asDialError(error)
-      this.dialer.ended(entry, { kind: 'failed' }, failure.message)
+      this.dialer.failed(entry, failure)
       this.#elections.handle(entry, { kind: 'closed', id })
       this.#reportDialFailure(entry, failure)
     } else {
@@ -269,6 +288,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
       return
     }
     connection.key = entry.key
+    this.dialer.heard(entry)
     if (hello.listeningPort !== undefined) entry.toldPort = hello.listeningPort
     if (isInbound) this.#greeting.answer(connection)
     this.#elections.handle(entry, {
@@ -311,6 +331,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     entry.timesConnected += 1
     entry.lastSeenUnixMs = this.#clock.unixMs()
     entry.lastFailure = undefined
+    entry.isHurried = false
     debug('%s is connected (%s #%d)', entry.key, connection.direction, connection.connectionId)
     this.#observer.connected(connection)
     this.waiters.resolve(entry, connection)
@@ -320,10 +341,9 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     this.#incumbents.delete(entry.key)
     if (connection.direction === 'outbound') this.#outboundCount -= 1
     entry.lastSeenUnixMs = this.#clock.unixMs()
+    const { reason, lastReceivedAtMs: heardMs } = connection
     const livedMs = this.#clock.now() - connection.establishedAtMs
-    if (!isOurBan(connection.reason)) {
-      this.dialer.lost(entry, livedMs, outcomeOf(connection.reason))
-    }
+    if (!isOurBan(reason)) this.dialer.lost(entry, { livedMs, reason, heardMs })
     if (isUnwanted(entry, connection.reason)) entry.isDialPaused = true
     debug('%s is disconnected: %s', entry.key, describeReason(connection.reason))
     this.#observer.disconnected(connection, connection.reason)

@@ -31,6 +31,8 @@ export class PeerEntry {
   isKept = false
   /** The user sent it away or let it go: no automatic dial until he wants it again. */
   isDialPaused = false
+  /** Somebody is in a hurry for it: its dials go before those of others until it is connected. */
+  isHurried = false
   dial: DialState = initialDialState
   lastSeenUnixMs: number | undefined
   timesConnected = 0

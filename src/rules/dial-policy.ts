@@ -24,6 +24,8 @@ export interface DialState {
   readonly deferredSinceMs: number | undefined
   /** No automatic dial before this time. */
   readonly notBeforeMs: number
+  /** The part of it that is no backoff: the peer said when to come, or is no match. */
+  readonly restUntilMs: number
   /** How many steps the backoff has grown. */
   readonly backoffSteps: number
   /** Dials that failed in a row. */
@@ -34,12 +36,16 @@ export const initialDialState: DialState = {
   wantedSinceMs: undefined,
   deferredSinceMs: undefined,
   notBeforeMs: Number.NEGATIVE_INFINITY,
+  restUntilMs: Number.NEGATIVE_INFINITY,
   backoffSteps: 0,
   failures: 0,
 }
 
 /** The shortest pause between two dials to one peer, however the dice fall. */
 const minBackoffMs = 100
+
+/** Retries in a row that a hint may shorten: from then on a dead peer costs what any other one does. */
+export const maxHurriedRetries = 5
 
 /** How a dial, or the connection that came of it, ended while the slot was free. */
 export type DialOutcome =
@@ -129,6 +135,25 @@ export function afterInboundHandshakes(
   return state.deferredSinceMs === undefined ? { ...state, deferredSinceMs: nowMs } : state
 }
 
+/**
+ * Somebody has reason to believe that the peer is there: the pause before one of the first
+ * `maxHurriedRetries` retries ends, however often this is said. What the peer asked for is kept.
+ */
+export function afterHurry(state: DialState, nowMs: number): DialState {
+  if (state.backoffSteps > maxHurriedRetries) return state
+  const soonMs = Math.max(state.restUntilMs, nowMs + minBackoffMs)
+  return soonMs < state.notBeforeMs ? { ...state, notBeforeMs: soonMs } : state
+}
+
+/** What counts after a connection that lived `livedMs`, before its end is judged. */
+export function afterLived(
+  state: DialState,
+  livedMs: number,
+  limits: Pick<DialPolicyLimits, 'stableAfterMs'>,
+): DialState {
+  return livedMs >= limits.stableAfterMs ? { ...state, backoffSteps: 0, failures: 0 } : state
+}
+
 /** An established connection ended after `livedMs`. */
 export function afterConnectionLost(
   state: DialState,
@@ -141,7 +166,7 @@ export function afterConnectionLost(
   limits: DialPolicyLimits,
 ): DialState {
   const isStable = facts.livedMs >= limits.stableAfterMs
-  const rested = isStable ? { ...state, backoffSteps: 0, failures: 0 } : state
+  const rested = afterLived(state, facts.livedMs, limits)
   if (facts.outcome.kind !== 'failed') return afterDialEnded(rested, facts, limits)
   return {
     ...rested,
@@ -160,6 +185,7 @@ export function afterDialEnded(
   const { outcome, nowMs } = facts
   const backoffSteps = state.backoffSteps + 1
   const notBefore = (restMs: number): number => Math.max(state.notBeforeMs, nowMs + restMs)
+  const restUntil = (restMs: number): number => Math.max(state.restUntilMs, nowMs + restMs)
   switch (outcome.kind) {
     case 'failed':
       return {
@@ -172,10 +198,13 @@ export function afterDialEnded(
       return { ...state, backoffSteps, notBeforeMs: notBefore(delayMs) }
     case 'later': {
       const hintMs = Math.min(outcome.retryAfterMs ?? 0, limits.longRestMs)
-      return { ...state, backoffSteps, notBeforeMs: notBefore(Math.max(delayMs, hintMs)) }
+      const notBeforeMs = notBefore(Math.max(delayMs, hintMs))
+      return { ...state, backoffSteps, notBeforeMs, restUntilMs: restUntil(hintMs) }
     }
-    case 'mismatch':
-      return { ...state, notBeforeMs: notBefore(limits.longRestMs) }
+    case 'mismatch': {
+      const notBeforeMs = notBefore(limits.longRestMs)
+      return { ...state, notBeforeMs, restUntilMs: restUntil(limits.longRestMs) }
+    }
   }
 }
 

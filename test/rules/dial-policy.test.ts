@@ -148,6 +148,7 @@ describe('a peer that must not be dialled now', () => {
       wantedSinceMs: fc.nat({ max: 1e6 }),
       deferredSinceMs: fc.option(fc.nat({ max: 1e6 }), { nil: undefined }),
       notBeforeMs: fc.oneof(fc.constant(Number.NEGATIVE_INFINITY), fc.nat({ max: 1e7 })),
+      restUntilMs: fc.constant(Number.NEGATIVE_INFINITY),
       backoffSteps: fc.nat({ max: 50 }),
       failures: fc.nat({ max: 50 }),
     })
@@ -305,7 +306,12 @@ describe('the end of a dial', () => {
   })
 
   test('because we are no match rests for long and counts nothing (F43)', () => {
-    expect(after({ kind: 'mismatch' })).toEqual({ ...before, notBeforeMs: 3_610_000 })
+    const restUntilMs = 3_610_000
+    expect(after({ kind: 'mismatch' })).toEqual({
+      ...before,
+      notBeforeMs: restUntilMs,
+      restUntilMs,
+    })
   })
 
   test('never shortens a rest that was longer already', () => {
