@@ -14,7 +14,7 @@ interface Options {
 
 const lossPercent = 10
 
-/** From so many rounds on, each kind of cut has its turns. */
+/** From so many rounds on, there are as many in namespaces, and each kind of cut has its turns. */
 const manyRounds = 100
 
 /** Races on hosts with their own network: undisturbed, with a network that is cut, with lost packets. */
@@ -27,7 +27,8 @@ export async function inNamespaces(
   try {
     const crew = await Crew.start(namespaces, signal)
     try {
-      const races = { ...options, rounds: Math.max(1, Math.round(options.rounds / 10)) }
+      const { rounds } = options
+      const races = { ...options, rounds: rounds >= manyRounds ? rounds : Math.ceil(rounds / 10) }
       return [
         await runSeries(
           'namespaces',

@@ -25,7 +25,8 @@ export const help = `Usage: npm run rounds -- [options]
 Eight processes, one IP each, dial each other at one instant, round after round; each pair must keep
 exactly one connection, the same one at both ends. One round in ten kills a process.
 
-  --rounds N     rounds on loopback (default ${defaultRounds}); a tenth of them again in network namespaces
+  --rounds N     rounds on loopback (default ${defaultRounds}), and again in network namespaces
+                 (a tenth of them where they are fewer than 100)
   --quick        ${quickRounds} rounds, and the shortest of everything else
   --place WHERE  loopback, namespaces (needs root, ip and nft) or both (default)
   --seed S       what is left to chance: orders, victims, moments. The system's timing is not in it
