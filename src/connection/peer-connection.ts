@@ -9,6 +9,7 @@ import { describeReason, reasonFromBye } from '../rules/close-reasons.js'
 import type { ConnectionId } from '../rules/election.js'
 import type { Offence } from '../rules/misbehaviour-score.js'
 import type { PeerIp } from '../rules/peer-ip.js'
+import { readBigU64 } from '../wire/binary.js'
 import { encodeMessage, type EncodedFrame } from '../wire/message-codec.js'
 import type { WireMessage } from '../wire/messages.js'
 import { AppChannel, checkMessage } from './app-channel.js'
@@ -291,7 +292,7 @@ export class PeerConnection implements ServicePeer {
 
   ping(): bigint {
     const bytes = this.#random.bytes(8)
-    const nonce = new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0)
+    const nonce = readBigU64(bytes, 0)
     if (this.#stage !== 'established') return nonce
     this.#roundTrips.pingSent(nonce, this.#clock.now())
     this.#asked.pingSent()

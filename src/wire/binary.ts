@@ -50,40 +50,46 @@ function digitOf(code: number): number {
   return -1
 }
 
-/** Writes big-endian fields into an array of a size that is known beforehand. */
+const twoTo32 = 2 ** 32
+
+/**
+ * Writes big-endian fields into an array of a size that is known beforehand. Without a DataView: one would
+ * move the bytes of every small frame out of the heap, at several times the cost of writing them.
+ */
 export class BinaryWriter {
   readonly bytes: Uint8Array
-  readonly #view: DataView
   #offset = 0
 
   constructor(length: number) {
     this.bytes = new Uint8Array(length)
-    this.#view = new DataView(this.bytes.buffer)
   }
 
   u8(value: number): this {
-    this.#view.setUint8(this.#offset, value)
-    this.#offset += 1
+    this.#reserve(1)
+    this.bytes[this.#offset++] = value
     return this
   }
 
   u16(value: number): this {
-    this.#view.setUint16(this.#offset, value)
-    this.#offset += 2
+    this.#reserve(2)
+    this.bytes[this.#offset++] = value >>> 8
+    this.bytes[this.#offset++] = value
     return this
   }
 
   u32(value: number): this {
-    this.#view.setUint32(this.#offset, value)
-    this.#offset += 4
+    this.#reserve(4)
+    this.bytes[this.#offset++] = value >>> 24
+    this.bytes[this.#offset++] = value >>> 16
+    this.bytes[this.#offset++] = value >>> 8
+    this.bytes[this.#offset++] = value
     return this
   }
 
-  /** A safe integer. */
+  /** A safe integer that is not negative, or a bigint below 2^64. */
   u64(value: number | bigint): this {
-    this.#view.setBigUint64(this.#offset, BigInt(value))
-    this.#offset += 8
-    return this
+    if (typeof value === 'number') return this.u32(Math.floor(value / twoTo32)).u32(value % twoTo32)
+    return this.u32(Number(value >> 32n)).u32(Number(value & 0xffff_ffffn))
   }
 
   raw(bytes: Uint8Array): this {
@@ -91,17 +97,35 @@ export class BinaryWriter {
     this.#offset += bytes.length
     return this
   }
+
+  /** What does not fit would be lost without a word. */
+  #reserve(length: number): void {
+    if (this.#offset + length > this.bytes.length)
+      throw new Error(`bug: ${length} bytes more than the ${this.bytes.length} that were planned`)
+  }
+}
+
+/** The number of 64 bits that begins at `offset`, which must be there. */
+export function readBigU64(bytes: Uint8Array, offset: number): bigint {
+  return BigInt(readU32(bytes, offset)) * 0x1_0000_0000n + BigInt(readU32(bytes, offset + 4))
+}
+
+/** The number of 32 bits that begins at `offset`, which must be there. */
+export function readU32(bytes: Uint8Array, offset: number): number {
+  return readU16(bytes, offset) * 0x1_0000 + readU16(bytes, offset + 2)
+}
+
+function readU16(bytes: Uint8Array, offset: number): number {
+  return (bytes[offset] ?? 0) * 0x100 + (bytes[offset + 1] ?? 0)
 }
 
 /** Reads big-endian fields; reading past the end is a WireError. */
 export class BinaryReader {
   readonly #bytes: Uint8Array
-  readonly #view: DataView
   #offset = 0
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   }
 
   get remaining(): number {
@@ -109,26 +133,27 @@ export class BinaryReader {
   }
 
   u8(): number {
-    return this.#view.getUint8(this.#advance(1))
+    return this.#bytes[this.#advance(1)] ?? 0
   }
 
   u16(): number {
-    return this.#view.getUint16(this.#advance(2))
+    return readU16(this.#bytes, this.#advance(2))
   }
 
   u32(): number {
-    return this.#view.getUint32(this.#advance(4))
+    return readU32(this.#bytes, this.#advance(4))
   }
 
   bigU64(): bigint {
-    return this.#view.getBigUint64(this.#advance(8))
+    return readBigU64(this.#bytes, this.#advance(8))
   }
 
   /** A number of 64 bits that must be a safe integer. */
   u64(): number {
-    const value = this.bigU64()
-    if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw new WireError(`${value} is no safe integer`)
-    return Number(value)
+    const start = this.#advance(8)
+    const value = readU32(this.#bytes, start) * twoTo32 + readU32(this.#bytes, start + 4)
+    if (Number.isSafeInteger(value)) return value
+    throw new WireError(`${readBigU64(this.#bytes, start)} is no safe integer`)
   }
 
   /** A view of the next `length` bytes. */

@@ -1,3 +1,5 @@
+import { readU32 } from './binary.js'
+
 /** Length of the body (4 bytes, big-endian), then the kind (1 byte). */
 export const frameHeaderBytes = 5
 
@@ -58,13 +60,9 @@ export class FrameReader {
 
   next(): FrameResult {
     if (this.#available < frameHeaderBytes) return { kind: 'incomplete' }
-    const header = this.#peekHeader()
-    const length =
-      (header[0] ?? 0) * 2 ** 24 +
-      (header[1] ?? 0) * 2 ** 16 +
-      (header[2] ?? 0) * 2 ** 8 +
-      (header[3] ?? 0)
-    const kindNumber = header[4] ?? 0
+    const { bytes, offset } = this.#peekHeader()
+    const length = readU32(bytes, offset)
+    const kindNumber = bytes[offset + 4] ?? 0
     const max = this.#maxBody(kindNumber)
     if (length > max) return { kind: 'too-long', kindNumber, length, max }
     if (this.#available < frameHeaderBytes + length) return { kind: 'incomplete' }
@@ -92,14 +90,15 @@ export class FrameReader {
     this.#smallChunks = 0
   }
 
-  #peekHeader(): Uint8Array {
+  /** Where the next header lies: nearly always whole in the first chunk. */
+  #peekHeader(): { readonly bytes: Uint8Array; readonly offset: number } {
     const first = this.#chunks[0]
     if (first !== undefined && first.length - this.#offset >= frameHeaderBytes) {
-      return first.subarray(this.#offset, this.#offset + frameHeaderBytes)
+      return { bytes: first, offset: this.#offset }
     }
     const header = new Uint8Array(frameHeaderBytes)
     this.#copy(header)
-    return header
+    return { bytes: header, offset: 0 }
   }
 
   #take(length: number): Uint8Array {

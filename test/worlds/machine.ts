@@ -56,6 +56,9 @@ export class RunningMachine {
   readonly #ends = new Map<string, End>()
   /** What users were told last of each peer. */
   readonly #told = new Map<string, 'connected' | 'disconnected'>()
+  readonly #dialsInFlight = new Set<{ readonly startedMs: number; readonly signal: AbortSignal }>()
+  /** A process that stood still is late with everything. */
+  #wasFrozen = false
   #process: ProcessClock
 
   constructor(referee: Referee, machine: Machine, keeps: readonly string[]) {
@@ -130,6 +133,7 @@ export class RunningMachine {
   }
 
   freeze(ms: number): void {
+    this.#wasFrozen = true
     this.#process.freeze(ms)
   }
 
@@ -137,6 +141,7 @@ export class RunningMachine {
     this.isDown = true
     this.#ends.clear()
     this.#told.clear()
+    this.#dialsInFlight.clear()
     // The process is gone: its manager only has to let go of the clock.
     const { connections } = this.node
     queueMicrotask(() => void connections.stop())
@@ -145,6 +150,7 @@ export class RunningMachine {
   restart(): void {
     for (const [address, count] of this.dials) this.#earlierDials.set(address, count)
     this.#process = new ProcessClock(this.#referee.network.clock)
+    this.#wasFrozen = false
     this.node = this.#create()
     this.isDown = false
     this.start()
@@ -190,6 +196,11 @@ export class RunningMachine {
     if (connected.length !== this.#ends.size)
       this.#fail(`G1: ${this.host} has ${this.#ends.size} connections, lists ${connected.length}`)
     for (const bug of bugs) this.#fail(`${this.host}: a service threw ${String(bug)}`)
+    for (const { startedMs, signal } of this.#dialsInFlight) {
+      const forMs = this.#referee.network.clock.now() - startedMs
+      if (forMs > worldLimits.dialTimeoutMs && !signal.aborted && !this.#wasFrozen)
+        this.#fail(`${this.host} has dialled for ${forMs} ms`)
+    }
     if (transport.maxInFlightPerHost > 1)
       this.#fail(`${this.host} had two dials to one address in flight`)
   }
@@ -205,7 +216,7 @@ export class RunningMachine {
         ...worldLimits,
         patienceMs,
         ...(localIp === undefined ? {} : { localIp }),
-        wrapTransport: (inner) => this.#referee.edges(inner),
+        wrapTransport: (inner) => this.#timed(this.#referee.edges(inner)),
       },
     )
     const ifAlive = (act: () => void): void => {
@@ -239,6 +250,22 @@ export class RunningMachine {
           this.#fail(`${ip} misbehaved to ${this.host}: ${error.message}`)
       })
     return node
+  }
+
+  /** The same transport; how long its dials take is looked after. */
+  #timed(transport: Transport): Transport {
+    const { name, defaultPort } = transport
+    const dial: Transport['dial'] = async (address, options) => {
+      const dialling = { startedMs: this.#referee.network.clock.now(), signal: options.signal }
+      this.#dialsInFlight.add(dialling)
+      try {
+        return await transport.dial(address, options)
+      } finally {
+        this.#dialsInFlight.delete(dialling)
+      }
+    }
+    const listen = transport.listen?.bind(transport)
+    return { name, defaultPort, dial, ...(listen && { listen }) }
   }
 
   #connected(peer: ServicePeer): void {
