@@ -9,6 +9,10 @@ export interface FrameLoopHost {
   run(input: () => void): void
   /** Whether the next frame may be read: the connection is open, and its handlers keep up. */
   mayRead(): boolean
+  /** The time, by which long work is cut into slices. */
+  now(): number
+  /** This slice is over: the rest is to be read when others had their turn. */
+  yield(): void
   /** Whether more than the handshake's messages may come. */
   isEstablished(): boolean
   /** A message, and the bytes of its frame. */
@@ -18,6 +22,13 @@ export interface FrameLoopHost {
   /** The bytes are not what the protocol says; there is no going on. */
   fault(what: string): void
 }
+
+/**
+ * How long one connection may keep the event loop with what one chunk brought, in milliseconds, and
+ * after how many frames that is looked at. A chunk holds thousands of small frames, and the others wait.
+ */
+const maxSliceMs = 2
+const framesPerLook = 16
 
 /** The one path from bytes to messages: chunk → frames → decode → `receive`, in order, one at a time. */
 export class FrameLoop {
@@ -36,14 +47,19 @@ export class FrameLoop {
     this.read()
   }
 
-  /** Reads the frames that are there, as long as the host wants them. */
+  /** Reads the frames that are there, as long as the host wants them, and not for long at a time. */
   read(): void {
-    while (this.#host.mayRead()) {
+    let startedMs: number | undefined
+    for (let frames = 1; this.#host.mayRead(); frames += 1) {
       const result = this.#reader.next()
       if (result.kind === 'incomplete') return
       this.#host.run(() => {
         this.#take(result)
       })
+      if (frames % framesPerLook !== 0) continue
+      const nowMs = this.#host.now()
+      startedMs ??= nowMs
+      if (nowMs - startedMs > maxSliceMs && this.#host.mayRead()) this.#host.yield()
     }
   }
 

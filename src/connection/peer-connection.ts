@@ -402,6 +402,10 @@ export class PeerConnection implements ServicePeer {
         this.#owner.run(input)
       },
       mayRead: () => this.#stage !== 'closed' && !this.#brake.isPaused,
+      now: () => this.#clock.now(),
+      yield: () => {
+        this.#brake.pauseFor(0)
+      },
       isEstablished: () => this.#stage === 'established',
       receive: (message, frameBytes) => {
         this.#receive(message, frameBytes)

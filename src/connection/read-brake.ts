@@ -2,7 +2,7 @@ import type { Clock, Timer } from '../contracts/clock.js'
 
 /**
  * Pauses reading: while handlers hold too much of what was read (above the limit it pauses, at half of
- * it reading goes on), and while the peer is over its budget. It remembers for how long, because
+ * it reading goes on), and while the peer is over its budget or had its turn. It remembers for how long, because
  * deadlines on the peer stand still meanwhile.
  */
 export class ReadBrake {
@@ -53,7 +53,7 @@ export class ReadBrake {
     this.#update()
   }
 
-  /** The peer is over its budget: nothing more is read for so long. */
+  /** The peer is over its budget, or had its turn: nothing more is read for so long. */
   pauseFor(waitMs: number): void {
     this.#wait?.cancel()
     this.#wait = this.#clock.setTimer(waitMs, () => {
