@@ -12,6 +12,7 @@ import {
   type ConnectionManagerOptions,
 } from './connection/connection-options.js'
 import { Links, type LinkObserver } from './connection/links.js'
+import type { CloseReason } from './contracts/close-reason.js'
 import type { Peer, PeerService } from './contracts/peer-service.js'
 import type { Connection, Endpoint, Listener, Transport } from './contracts/transport.js'
 import { systemClock, systemRandom } from './defaults.js'
@@ -22,11 +23,15 @@ import { patientClock } from './patient-clock.js'
 import { ensureEntry, entriesOf, peerKey, type PeerRegistry } from './peer-registry.js'
 import { offencePoints } from './rules/misbehaviour-score.js'
 import { formatEndpoint, parsePeerAddress } from './rules/peer-ip.js'
+import { Repeats } from './repeats.js'
 import { TurnQueue } from './turn-queue.js'
 
 export type { ConnectionEvents, ConnectionStatus }
 
 const debug = createDebug('holdfast:connections')
+
+/** Refusals for one reason are one event in so long. */
+const refusalsIntervalMs = 10_000
 
 /**
  * Keeps one steady connection per peer: listens, dials, shakes hands, carries out the election, and
@@ -44,6 +49,7 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
   readonly #links: Links
   readonly #handlers: AppHandlers
   readonly #services: PeerService[] = []
+  readonly #refusals: Repeats<{ readonly remote: Endpoint; readonly reason: CloseReason }>
   #state: RunState = 'stopped'
   readonly #lifecycle = new Lifecycle()
   #listener: Listener | undefined
@@ -55,6 +61,7 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
     const { registry, transport } = options
     const identity = checkIdentity(options)
     const limits = checkLimits(options)
+    const clock = patientClock(options.clock ?? systemClock)
     this.#registry = registry
     this.#transport = transport
     this.#isListening = options.listen ?? transport.listen !== undefined
@@ -66,12 +73,19 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
         throw error
       })
     })
+    this.#refusals = new Repeats({
+      clock,
+      intervalMs: refusalsIntervalMs,
+      tell: (event, count) => {
+        this.#report('inboundRefused', { ...event, count })
+      },
+    })
     this.#links = new Links({
       registry,
       transport,
       limits,
       identity,
-      clock: patientClock(options.clock ?? systemClock),
+      clock,
       random: options.random ?? systemRandom,
       turns: this.#turns,
       observer: this.#observer(),
@@ -321,6 +335,7 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
         this.#onAllReleased = resolve
       })
     }
+    this.#refusals.flush()
     this.#state = 'stopped'
   }
 
@@ -356,7 +371,7 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
         this.#report('dialFailed', { ip: entry.ip, address, error })
       },
       inboundRefused: (remote, reason) => {
-        this.#report('inboundRefused', { remote, reason })
+        this.#refusals.note(reason.kind, { remote, reason })
       },
       misbehaved: (event) => {
         this.#report('misbehaved', event)
@@ -371,13 +386,19 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
     }
   }
 
-  #eachService(call: (service: PeerService) => void): void {
+  readonly #serviceFailed = (error: unknown): void => {
+    debug('a service threw: %O', error)
+    this.#report('internalError', { error })
+  }
+
+  #eachService(call: (service: PeerService) => unknown): void {
     for (const service of this.#services) {
       try {
-        call(service)
+        const result = call(service)
+        // One that is async may fail later; nobody else would hear of it, and the process would end.
+        if (result instanceof Promise) result.catch(this.#serviceFailed)
       } catch (error) {
-        debug('a service threw: %O', error)
-        this.#report('internalError', { error })
+        this.#serviceFailed(error)
       }
     }
   }

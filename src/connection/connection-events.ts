@@ -19,8 +19,16 @@ export type ConnectionEvents = {
     readonly address: string
     readonly error: HoldfastError
   }) => void
-  /** An inbound connection ended before it was established, for another reason than being a duplicate. */
-  inboundRefused: (event: { readonly remote: Endpoint; readonly reason: CloseReason }) => void
+  /**
+   * An inbound connection ended before it was established, for another reason than being a duplicate.
+   * The first for a reason is told at once; more for the same reason at most every 10 s, `count` of them
+   * in one event, of which this is the last.
+   */
+  inboundRefused: (event: {
+    readonly remote: Endpoint
+    readonly reason: CloseReason
+    readonly count: number
+  }) => void
   /**
    * A peer was closed for a violation that it proved itself, or was reported; `isBanned` says that this
    * one brought a ban, which `PeerRegistry` lists and lifts.
