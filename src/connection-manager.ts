@@ -9,6 +9,7 @@ import type {
 import {
   checkIdentity,
   checkLimits,
+  limitsFor,
   type ConnectionManagerOptions,
 } from './connection/connection-options.js'
 import { Links, type LinkObserver } from './connection/links.js'
@@ -20,9 +21,10 @@ import { HoldfastError } from './errors.js'
 import { EventSource } from './events.js'
 import { Lifecycle } from './lifecycle.js'
 import { patientClock } from './patient-clock.js'
-import { ensureEntry, entriesOf, peerKey, type PeerRegistry } from './peer-registry.js'
+import { ensureEntry, findEntry, type PeerRegistry } from './peer-registry.js'
 import { offencePoints } from './rules/misbehaviour-score.js'
 import { formatEndpoint, parsePeerAddress } from './rules/peer-ip.js'
+import { sharedAddressHint } from './rules/shared-address.js'
 import { Repeats } from './repeats.js'
 import { TurnQueue } from './turn-queue.js'
 
@@ -60,7 +62,7 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
     super()
     const { registry, transport } = options
     const identity = checkIdentity(options)
-    const limits = checkLimits(options)
+    const limits = checkLimits({ ...limitsFor(registry.identity), ...options })
     const clock = patientClock(options.clock ?? systemClock)
     this.#registry = registry
     this.#transport = transport
@@ -90,7 +92,7 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
       turns: this.#turns,
       observer: this.#observer(),
       mayBan: options.bansMisbehaviour ?? true,
-      listeningPort: () => this.endpoints[0]?.port,
+      listeningPort: () => options.advertisedPort ?? this.endpoints[0]?.port,
     })
   }
 
@@ -126,9 +128,13 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
     return [...this.#links.incumbents.values()]
   }
 
-  /** The connected peer with this IP, in any notation. Throws HoldfastError INVALID_ADDRESS. */
-  peer(ip: string): Peer | undefined {
-    return this.#links.incumbents.get(peerKey(parsePeerAddress(ip).ip))
+  /**
+   * The connected peer with this IP, in any notation (with `identity: 'endpoint'`: IP and port), or with
+   * this key. Throws HoldfastError INVALID_ADDRESS.
+   */
+  peer(name: string): Peer | undefined {
+    const entry = findEntry(this.#registry, name)
+    return entry && this.#links.incumbentOf(entry)
   }
 
   /**
@@ -150,7 +156,7 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
     if (entry === undefined) {
       throw new HoldfastError('CONNECT_FAILED', `no room for another known peer: ${parsed.ip}`)
     }
-    const connected = this.#links.incumbents.get(entry.key)
+    const connected = this.#links.incumbentOf(entry)
     if (connected !== undefined) return connected
     const waiting = this.#links.waiters.wait(entry, signal, () => {
       this.#turns.run(() => {
@@ -167,11 +173,11 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
    * Closes the connection to a peer, and whatever is on its way to one; the peer is told `text`. It may
    * connect again, but it is not dialled until `keep` or `connect` names it.
    */
-  disconnect(ip: string, text?: string): void {
-    const entry = entriesOf(this.#registry).get(peerKey(parsePeerAddress(ip).ip))
+  disconnect(peer: string, text?: string): void {
+    const entry = findEntry(this.#registry, peer)
     if (entry === undefined) return
     this.#turns.run(() => {
-      entry.isDialPaused = true
+      for (const name of entry.names) name.isDialPaused = true
       this.#links.closeAll(entry, {
         kind: 'disconnected',
         by: 'us',
@@ -214,13 +220,15 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
   }
 
   /** Undoes `keep`. The connection, if there is one, goes on; after its end the peer is not dialled again. */
-  unkeep(ip: string): void {
-    const entry = entriesOf(this.#registry).get(peerKey(parsePeerAddress(ip).ip))
+  unkeep(peer: string): void {
+    const entry = findEntry(this.#registry, peer)
     if (entry === undefined) return
     this.#turns.run(() => {
-      entry.isKept = false
-      entry.isDialPaused = true
-      this.#links.dialer.consider(entry)
+      for (const name of entry.names) {
+        name.isKept = false
+        name.isDialPaused = true
+        this.#links.dialer.consider(name)
+      }
     })
   }
 
@@ -378,6 +386,11 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
       },
       ownNetworkChanged: (isDown) => {
         this.#report('ownNetworkChanged', { isDown })
+      },
+      addressShared: (key, { count, instanceIds }) => {
+        const { identity } = this.#registry
+        const hint = sharedAddressHint(identity)
+        this.#report('sharedAddress', { key, refused: count, nodes: instanceIds.size, hint })
       },
       allReleased: () => {
         this.#onAllReleased?.()

@@ -6,6 +6,7 @@ export type {
   Ban,
   PeerFailure,
   PeerFilter,
+  PeerIdentity,
   PeerInfo,
   PeerRegistryOptions,
   PeerSource,

@@ -12,7 +12,7 @@ import type { PeerStore } from './contracts/peer-store.js'
 import { EventSource } from './events.js'
 import { Lifecycle } from './lifecycle.js'
 import { PeerMemory } from './peer-memory.js'
-import { PeerRegistry } from './peer-registry.js'
+import { PeerRegistry, type PeerIdentity } from './peer-registry.js'
 import { PingMonitor, pingLimitsOf } from './ping-monitor.js'
 import type { PingLimits } from './rules/ping-schedule.js'
 import {
@@ -33,6 +33,11 @@ export interface ChainOptions extends Omit<
 
 export interface NodeOptions
   extends Omit<ConnectionManagerOptions, 'registry'>, Partial<PingLimits> {
+  /**
+   * What makes a peer the same peer. `ip` (the default): its IP alone. `endpoint`: its IP and its listening
+   * port, for several nodes behind one address or on one machine.
+   */
+  readonly identity?: PeerIdentity
   /** What is known of peers; by default a new, empty one. */
   readonly registry?: PeerRegistry
   /** Where what is known of peers outlives the process, for instance `filePeerStore(path)`. */
@@ -153,14 +158,7 @@ export function createNode(options: NodeOptions & { readonly chain?: undefined }
 export function createNode(options: NodeOptions): Node
 export function createNode(options: NodeOptions): Node {
   checkTogether(options)
-  const {
-    peers = [],
-    chain,
-    peerStore,
-    clock,
-    random,
-    registry = new PeerRegistry(clock ? { clock } : {}),
-  } = options
+  const { peers = [], chain, peerStore, clock, random, registry = newRegistry(options) } = options
   const plugs = { ...(clock && { clock }), ...(random && { random }) }
   const connections = new ConnectionManager({ ...options, registry })
   const pings = new PingMonitor({ ...options, ...plugs })
@@ -173,6 +171,14 @@ export function createNode(options: NodeOptions): Node {
   return new Node({ registry, peerMemory, connections, pings, sync })
 }
 
+function newRegistry({ clock, identity, transport }: NodeOptions): PeerRegistry {
+  return new PeerRegistry({
+    ...(clock && { clock }),
+    ...(identity && { identity }),
+    ...(identity === 'endpoint' && { defaultPort: transport.defaultPort }),
+  })
+}
+
 /** Limits of different parts that must fit one another. */
 function checkTogether(options: NodeOptions): void {
   if (typeof options !== 'object' || (options as unknown) === null) {
@@ -180,6 +186,12 @@ function checkTogether(options: NodeOptions): void {
   }
   if (options.peers !== undefined && !Array.isArray(options.peers)) {
     throw new TypeError('peers must be an array of addresses')
+  }
+  const { identity, registry } = options
+  if (identity !== undefined && registry !== undefined && registry.identity !== identity) {
+    throw new RangeError(
+      `identity ('${identity}') must be that of the registry ('${registry.identity}')`,
+    )
   }
   const limits = checkLimits(options)
   const pings = pingLimitsOf(options)

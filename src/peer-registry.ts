@@ -2,7 +2,7 @@ import type { Clock } from './contracts/clock.js'
 import type { RegistrySnapshot } from './contracts/peer-store.js'
 import { systemClock } from './defaults.js'
 import { BanList } from './registry/ban-list.js'
-import { PeerEntry, peerKey, type PeerFailure, type PeerSource } from './registry/peer-entry.js'
+import { PeerEntry, type PeerFailure, type PeerSource } from './registry/peer-entry.js'
 import {
   infoOf,
   isMeant,
@@ -21,13 +21,14 @@ import { ScoreBook } from './registry/score-book.js'
 import type { Ban } from './rules/bans.js'
 import { chooseEvicted, type KnownPeer } from './rules/known-peers.js'
 import { parsePeerAddress, parsePeerIp, type PeerAddress, type PeerIp } from './rules/peer-ip.js'
+import { peerIdentities, peerKey, type PeerIdentity } from './rules/peer-key.js'
 
-export { peerKey }
 export type {
   Ban,
   PeerEntry,
   PeerFailure,
   PeerFilter,
+  PeerIdentity,
   PeerInfo,
   PeerSource,
   RegistryChange,
@@ -43,6 +44,10 @@ export interface PeerRegistryOptions {
   readonly maxKnownPeers?: number
   /** When there is one more, the one that ends first makes room. Default 10,000. */
   readonly maxBans?: number
+  /** What makes a peer the same peer. Default `ip`. All nodes of a network need not agree on it. */
+  readonly identity?: PeerIdentity
+  /** With `endpoint`: the port of an address that names none. Default 24100. */
+  readonly defaultPort?: number
 }
 
 let entriesOf: (registry: PeerRegistry) => ReadonlyMap<string, PeerEntry>
@@ -50,10 +55,14 @@ let ensureEntry: (
   registry: PeerRegistry,
   address: PeerAddress,
   source: PeerSource,
+  /** Default: what the address says. */
+  key?: string,
 ) => PeerEntry | undefined
 
 /** The scores of peers that misbehaved: they are kept with what is known of peers. */
 let scoresOf: (registry: PeerRegistry) => ScoreBook
+/** The entry that an address or a key names. Throws HoldfastError INVALID_ADDRESS. */
+let findEntry: (registry: PeerRegistry, name: string) => PeerEntry | undefined
 
 /** Tells `onChanged` of what users and other peers made known, of bans, and of what is forgotten. Returns how to end it. */
 let watchRegistry: (
@@ -62,7 +71,9 @@ let watchRegistry: (
 ) => () => void
 
 /**
- * What is known of each peer, and its one slot. One IP is one peer, whatever the port or the notation.
+ * What is known of each peer, and its one slot. One IP is one peer, whatever the port or the notation;
+ * with `identity: 'endpoint'` one IP and listening port is. Bans mean the IP in either case, since
+ * anyone can tell any port.
  *
  * It holds at most `maxKnownPeers`. When it is full, somebody makes room who is neither kept nor
  * connected: hearsay that never connected before peers that a user named, these before peers that were
@@ -74,6 +85,8 @@ let watchRegistry: (
 export class PeerRegistry {
   readonly #clock: Clock
   readonly #maxKnownPeers: number
+  readonly #defaultPort: number
+  readonly identity: PeerIdentity
   readonly #entries = new Map<string, PeerEntry>()
   readonly #bans: BanList
   readonly #scores = new ScoreBook()
@@ -82,22 +95,33 @@ export class PeerRegistry {
   static {
     entriesOf = (registry) => registry.#entries
     scoresOf = (registry) => registry.#scores
-    ensureEntry = (registry, address, source) => registry.#ensure(address, source)
+    ensureEntry = (registry, address, source, key) => registry.#ensure(address, source, key)
+    findEntry = (registry, name) => registry.#find(name)
     watchRegistry = (registry, onChanged) => {
       registry.#watchers.add(onChanged)
       return () => registry.#watchers.delete(onChanged)
     }
   }
 
+  /** Throws RangeError that names the option when one is wrong. */
   constructor(options: PeerRegistryOptions = {}) {
     const { clock = systemClock, maxKnownPeers = 10_000, maxBans = 10_000 } = options
+    const { identity = 'ip', defaultPort = 24_100 } = options
     for (const [name, value] of Object.entries({ maxKnownPeers, maxBans })) {
       if (!Number.isSafeInteger(value) || value < 1) {
         throw new RangeError(`${name} must be a whole number above 0, not ${value}`)
       }
     }
+    if (!peerIdentities.includes(identity)) {
+      throw new RangeError(`identity must be 'ip' or 'endpoint', not '${identity}'`)
+    }
+    if (!(Number.isInteger(defaultPort) && defaultPort >= 1 && defaultPort <= 65_535)) {
+      throw new RangeError(`defaultPort must be 1 to 65535, not ${defaultPort}`)
+    }
     this.#clock = clock
     this.#maxKnownPeers = maxKnownPeers
+    this.identity = identity
+    this.#defaultPort = defaultPort
     this.#bans = new BanList(clock, maxBans)
   }
 
@@ -117,9 +141,12 @@ export class PeerRegistry {
     return this.#info(entry)
   }
 
-  /** What is known of a peer, by its IP in any notation. Throws HoldfastError INVALID_ADDRESS. */
-  get(ip: string): PeerInfo | undefined {
-    const entry = this.#entries.get(peerKey(parsePeerAddress(ip).ip))
+  /**
+   * What is known of a peer, by its IP in any notation (with `identity: 'endpoint'`: IP and port) or by
+   * its key. Throws HoldfastError INVALID_ADDRESS.
+   */
+  get(peer: string): PeerInfo | undefined {
+    const entry = this.#find(peer)
     return entry === undefined ? undefined : this.#info(entry)
   }
 
@@ -130,8 +157,8 @@ export class PeerRegistry {
   }
 
   /** Forgets a peer, but for its ban. Returns false for one that is not known, is kept, or is connected. */
-  remove(ip: string): boolean {
-    const entry = this.#entries.get(peerKey(parsePeerAddress(ip).ip))
+  remove(peer: string): boolean {
+    const entry = this.#find(peer)
     if (entry === undefined || entry.isKept || entry.isOpen) return false
     this.#forget(entry)
     return true
@@ -204,15 +231,20 @@ export class PeerRegistry {
 
   /** Takes a peer that was saved, if it is known already or there is room without anybody's going. */
   #recall(peer: ReadPeer): boolean {
-    const isKnown = this.#entries.has(peerKey(peer.ip))
+    const isEndpoint = this.identity === 'endpoint'
+    const port = isEndpoint ? (peer.toldPort ?? peer.port) : undefined
+    // Without a port it went by its process, which may be over.
+    if (isEndpoint && port === undefined) return false
+    const address = { ip: peer.ip, host: peer.host, port }
+    const isKnown = this.#entries.has(this.#keyOf(address))
     if (!isKnown && this.#entries.size >= this.#maxKnownPeers) return false
-    const address = { ip: peer.ip, host: peer.host, port: undefined }
     const entry = this.#ensure(address, peer.source)
     entry?.recall(peer)
     if (entry !== undefined) this.#tell({ kind: 'entry', entry })
     return entry !== undefined
   }
 
+  /** With `identity: 'endpoint'`, several peers may be at one IP. */
   #banChanged(ip: PeerIp): void {
     this.#tell({ kind: 'bans' })
     for (const entry of [...this.#entries.values()]) {
@@ -224,8 +256,20 @@ export class PeerRegistry {
     for (const onChanged of this.#watchers) onChanged(change)
   }
 
-  #ensure(address: PeerAddress, source: PeerSource): PeerEntry | undefined {
-    const known = this.#entries.get(peerKey(address.ip))
+  #find(name: string): PeerEntry | undefined {
+    return this.#entries.get(name) ?? this.#entries.get(this.#keyOf(parsePeerAddress(name)))
+  }
+
+  /** What an address says of who is there, before its HELLO has said it. */
+  #keyOf({ ip, port = this.#defaultPort }: PeerAddress): string {
+    return peerKey(this.identity, ip, { listeningPort: port })
+  }
+
+  #ensure(given: PeerAddress, source: PeerSource, key = this.#keyOf(given)): PeerEntry | undefined {
+    // An endpoint is dialled at its own port, also where the address left it out.
+    const isEndpoint = this.identity === 'endpoint' && source !== 'inbound'
+    const address = isEndpoint ? { ...given, port: given.port ?? this.#defaultPort } : given
+    const known = this.#entries.get(key)
     if (known !== undefined) {
       if (isLasting(source) && !isLasting(known.source)) known.source = source
       if (address.port !== undefined) {
@@ -235,7 +279,7 @@ export class PeerRegistry {
       return known
     }
     if (!this.#hasRoomFor(source)) return undefined
-    const entry = new PeerEntry(address, source, this.#clock.unixMs())
+    const entry = new PeerEntry(key, address, source, this.#clock.unixMs())
     this.#entries.set(entry.key, entry)
     return entry
   }
@@ -257,6 +301,7 @@ export class PeerRegistry {
 
   #forget(entry: PeerEntry): void {
     this.#entries.delete(entry.key)
+    entry.answeredBy(entry)
     entry.isForgotten = true
     this.#tell({ kind: 'entry', entry })
   }
@@ -266,4 +311,4 @@ export class PeerRegistry {
   }
 }
 
-export { ensureEntry, entriesOf, scoresOf, watchRegistry }
+export { ensureEntry, entriesOf, findEntry, scoresOf, watchRegistry }

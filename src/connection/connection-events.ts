@@ -39,6 +39,18 @@ export type ConnectionEvents = {
    * charged with a failed dial, and one peer at a time is dialled to find out.
    */
   ownNetworkChanged: (event: { readonly isDown: boolean }) => void
+  /**
+   * Other nodes were refused because a living one has their place: with the default identity several
+   * nodes are at one IP. At once for the first, then at most once a minute per peer, with the count since
+   * the last time; `hint` says what to do.
+   */
+  sharedAddress: (event: {
+    readonly key: string
+    readonly refused: number
+    /** How many different ones. */
+    readonly nodes: number
+    readonly hint: string
+  }) => void
   /** Connections are accepted here. */
   listening: (event: { readonly endpoints: readonly Endpoint[] }) => void
   /** A service threw: a bug in it. */

@@ -4,6 +4,7 @@ import type { Transport } from '../contracts/transport.js'
 import { PeerRegistry } from '../peer-registry.js'
 import { maxBanMs } from '../rules/bans.js'
 import { tryParsePeerIp, type PeerIp } from '../rules/peer-ip.js'
+import type { PeerIdentity } from '../rules/peer-key.js'
 import { utf8 } from '../wire/binary.js'
 import { maxAgentBytes, maxAppDataBytes, maxNetworkBytes } from '../wire/messages.js'
 
@@ -85,6 +86,11 @@ export interface ConnectionManagerOptions extends Partial<ConnectionManagerLimit
   readonly bansMisbehaviour?: boolean
   /** False for a node that only dials. */
   readonly listen?: boolean
+  /**
+   * The port that peers are told, where it differs from the one that this node listens on: that of a
+   * port forwarding, or of the user's own server. 1 to 65,535.
+   */
+  readonly advertisedPort?: number
   /** This node's own IP, where it is known better than what peers say of it. */
   readonly localIp?: string
   /** Shown to peers; at most 128 bytes. */
@@ -129,6 +135,11 @@ export const defaultConnectionLimits: ConnectionManagerLimits = {
   maxMisbehaviour: 100,
   misbehaviourHalfLifeMs: 3_600_000,
   misbehaviourBanMs: 3_600_000,
+}
+
+/** Where one IP may stand for many peers, many may shake hands at once. */
+export function limitsFor(identity: PeerIdentity): Partial<ConnectionManagerLimits> {
+  return identity === 'endpoint' ? { maxPendingHandshakesPerIp: 16 } : {}
 }
 
 /** Limits for which 0 makes sense. */
@@ -239,6 +250,12 @@ export function checkIdentity(options: ConnectionManagerOptions): NodeIdentity {
   check(
     localIp === undefined || ip !== undefined,
     `localIp is not an IP address: '${String(localIp)}'`,
+  )
+  const { advertisedPort } = options
+  check(
+    advertisedPort === undefined ||
+      (Number.isInteger(advertisedPort) && advertisedPort >= 1 && advertisedPort <= 65_535),
+    `advertisedPort must be 1 to 65535, not ${String(advertisedPort)}`,
   )
   return { network, agent, appData, localIp: ip }
 }

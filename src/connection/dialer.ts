@@ -162,7 +162,8 @@ export class Dialer {
     const nowMs = this.#clock.now()
     const { candidates } = entry.slot.state
     const hasInboundHandshake = candidates.some((candidate) => candidate.origin === 'inbound')
-    const isWanted = !entry.isConnected && this.#isWanted(entry)
+    const isThere = entry.isConnected || entry.leadsTo?.isOpen === true
+    const isWanted = !isThere && this.#isWanted(entry)
     entry.dial = isWanted ? afterWanted(entry.dial, nowMs) : afterUnwanted(entry.dial)
     entry.dial = afterInboundHandshakes(entry.dial, hasInboundHandshake, nowMs)
     this.#withoutRoom.delete(entry)

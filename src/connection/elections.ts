@@ -10,6 +10,8 @@ import {
   type SlotEvent,
   type SlotTimer,
 } from '../rules/election.js'
+import type { PeerIdentity } from '../rules/peer-key.js'
+import { sharedAddressHint } from '../rules/shared-address.js'
 import type { SlotActions } from '../slot.js'
 import type { ConnectionManagerLimits } from './connection-options.js'
 import type { PeerConnection } from './peer-connection.js'
@@ -36,6 +38,7 @@ interface Challenge {
 /** Carries out on real connections and timers what the election of each slot decides. */
 export class Elections {
   readonly #limits: ConnectionManagerLimits
+  readonly #identity: PeerIdentity
   readonly #host: ElectionHost
   readonly #timers: TimerTable
   readonly #challenges = new Map<PeerEntry, Challenge>()
@@ -43,9 +46,11 @@ export class Elections {
   constructor(options: {
     readonly clock: Clock
     readonly limits: ConnectionManagerLimits
+    readonly identity: PeerIdentity
     readonly host: ElectionHost
   }) {
     this.#limits = options.limits
+    this.#identity = options.identity
     this.#host = options.host
     this.#timers = new TimerTable(options.clock)
   }
@@ -97,7 +102,8 @@ export class Elections {
         this.#host.connection(id)?.sendHandshake({ kind: 'ready' })
       },
       close: (id, why) => {
-        this.#host.connection(id)?.closeFor(closeReasons[why])
+        const connection = this.#host.connection(id)
+        connection?.closeFor(this.#reasonFor(why, entry, connection))
       },
       established: (id) => {
         const connection = this.#host.connection(id)
@@ -119,6 +125,18 @@ export class Elections {
         if (timer === 'challenge') this.#challenges.delete(entry)
       },
     }
+  }
+
+  #reasonFor(why: ElectionClose, entry: PeerEntry, connection: PeerConnection): CloseReason {
+    const { incumbent } = entry.slot.state
+    const isSecondNode =
+      why === 'duplicate' &&
+      incumbent !== null &&
+      connection.hasHello &&
+      connection.hello.instanceId !== incumbent.instanceId
+    return isSecondNode
+      ? { kind: 'duplicate', by: 'us', text: sharedAddressHint(this.#identity) }
+      : closeReasons[why]
   }
 
   #challenge(entry: PeerEntry, id: ConnectionId, ping: number, startsRound: boolean): void {

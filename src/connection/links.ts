@@ -12,6 +12,8 @@ import { describeReason } from '../rules/close-reasons.js'
 import { outcomeOf } from '../rules/dial-policy.js'
 import type { ConnectionId, SlotEvent } from '../rules/election.js'
 import { tryParsePeerIp, type PeerIp } from '../rules/peer-ip.js'
+import { peerKey } from '../rules/peer-key.js'
+import type { Refusals } from '../rules/shared-address.js'
 import type { TurnQueue } from '../turn-queue.js'
 import { Conduct, type MisbehavedEvent } from './conduct.js'
 import { ConnectWaiters } from './connect-waiters.js'
@@ -21,6 +23,7 @@ import { Elections, type ElectionHost } from './elections.js'
 import type { AppDelivery, ConnectionOwner } from './connection-owner.js'
 import { Greeting } from './greeting.js'
 import { PeerConnection } from './peer-connection.js'
+import { SharedAddresses } from './shared-addresses.js'
 
 /** What becomes of connections, for those who hear of it. Called within the turn in which it happened. */
 export interface LinkObserver {
@@ -33,6 +36,7 @@ export interface LinkObserver {
   inboundRefused(remote: Endpoint, reason: CloseReason): void
   misbehaved(event: MisbehavedEvent): void
   ownNetworkChanged(isDown: boolean): void
+  addressShared(key: string, refusals: Refusals): void
   /** The last connection was released. */
   allReleased(): void
 }
@@ -65,6 +69,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
   readonly #observer: LinkObserver
   readonly #greeting: Greeting
   readonly #elections: Elections
+  readonly #sharedAddresses: SharedAddresses
   readonly #links = new Map<ConnectionId, Link>()
   readonly #incumbents = new Map<string, PeerConnection>()
   #outboundCount = 0
@@ -92,7 +97,16 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     this.#observer = options.observer
     this.#greeting = new Greeting(options)
     const { clock, limits } = options
-    this.#elections = new Elections({ clock, limits, host: this })
+    const { identity } = this.#registry
+    this.#elections = new Elections({ clock, limits, identity, host: this })
+    this.#sharedAddresses = new SharedAddresses({
+      clock,
+      tell: (key, refusals) => {
+        this.run(() => {
+          this.#observer.addressShared(key, refusals)
+        })
+      },
+    })
     this.dialer = new Dialer({ ...options, owner: this })
     this.conduct = new Conduct({
       ...options,
@@ -185,11 +199,18 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     })
   }
 
-  /** Closes everything of a peer that is open or on its way. */
+  /** Closes everything of a peer that is open or on its way, by whatever name. */
   closeAll(entry: PeerEntry, reason: CloseReason): void {
-    this.#closeHandshakes(entry, reason)
-    this.#incumbents.get(entry.key)?.closeFor(reason)
-    this.waiters.reject(entry, connectFailed(entry, reason))
+    for (const name of entry.names) {
+      this.#closeHandshakes(name, reason)
+      this.#incumbents.get(name.key)?.closeFor(reason)
+      this.waiters.reject(name, connectFailed(name, reason))
+    }
+  }
+
+  /** The established connection of a peer, by any of its names. */
+  incumbentOf(entry: PeerEntry): PeerConnection | undefined {
+    return this.#incumbents.get((entry.leadsTo ?? entry).key)
   }
 
   /** Begins to dial. */
@@ -206,6 +227,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
   /** Ends everything: see ConnectionManager.stop. */
   stop(): void {
     this.#unwatch()
+    this.#sharedAddresses.stop()
     this.dialer.stop()
     this.waiters.rejectAll(new HoldfastError('NOT_RUNNING', 'the node stopped'))
     const reason: CloseReason = { kind: 'shutdown', by: 'us' }
@@ -273,12 +295,14 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
       connection.closeFor(reason)
       return
     }
-    link.entry ??= this.#entryForInbound(connection)
-    if (link.entry === undefined) {
+    const dialled = link.entry
+    const entry = this.#entryBehind(connection, hello, dialled)
+    if (entry === undefined) {
       connection.closeFor({ kind: 'busy', by: 'us', text: 'too many known peers' })
       return
     }
-    const { entry } = link
+    link.entry = entry
+    if (dialled !== undefined) this.#dialAnswered(connection, dialled, entry)
     if (isInbound && !this.#hasRoomFor(entry)) {
       connection.closeFor({
         kind: 'busy',
@@ -294,7 +318,8 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     this.#elections.handle(entry, {
       kind: 'helloAccepted',
       id: connection.connectionId,
-      origin: isInbound ? 'inbound' : 'dial',
+      // A dial that led to another slot comes there from outside.
+      origin: dialled === entry ? 'dial' : 'inbound',
       arbiter: this.#greeting.arbiterWith(connection, hello),
       instanceId: hello.instanceId,
     })
@@ -330,11 +355,13 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     this.#greeting.ownIpSeen(connection)
     entry.timesConnected += 1
     entry.lastSeenUnixMs = this.#clock.unixMs()
-    entry.lastFailure = undefined
-    entry.isHurried = false
+    for (const name of entry.names) {
+      name.lastFailure = undefined
+      name.isHurried = false
+    }
     debug('%s is connected (%s #%d)', entry.key, connection.direction, connection.connectionId)
     this.#observer.connected(connection)
-    this.waiters.resolve(entry, connection)
+    for (const name of entry.names) this.waiters.resolve(name, connection)
   }
 
   lost(entry: PeerEntry, connection: PeerConnection): void {
@@ -343,15 +370,17 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     entry.lastSeenUnixMs = this.#clock.unixMs()
     const { reason, lastReceivedAtMs: heardMs } = connection
     const livedMs = this.#clock.now() - connection.establishedAtMs
-    if (!isOurBan(reason)) this.dialer.lost(entry, { livedMs, reason, heardMs })
-    if (isUnwanted(entry, connection.reason)) entry.isDialPaused = true
+    for (const name of entry.names) {
+      if (!isOurBan(reason)) this.dialer.lost(name, { livedMs, reason, heardMs })
+      if (isUnwanted(name, reason)) name.isDialPaused = true
+    }
     debug('%s is disconnected: %s', entry.key, describeReason(connection.reason))
     this.#observer.disconnected(connection, connection.reason)
     this.dialer.roomMayBeFree()
   }
 
   stepped(entry: PeerEntry): void {
-    this.dialer.consider(entry)
+    for (const name of entry.names) this.dialer.consider(name)
   }
 
   ended(connection: PeerConnection, reason: CloseReason): void {
@@ -362,15 +391,26 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     this.conduct.ended(connection, reason)
     this.dialer.settled(id)
     const wasEstablished = !Number.isNaN(connection.establishedAtMs)
-    if (reason.kind === 'duplicate' && reason.by === 'us') this.duplicatesRefused += 1
+    if (reason.kind === 'duplicate' && reason.by === 'us') this.#duplicateRefused(connection, link)
     if (!wasEstablished) this.#handshakeEnded(link, reason)
     this.#handle(connection, { kind: 'closed', id })
-    if (link.entry !== undefined && !wasEstablished) this.#rejectIfHopeless(link.entry, reason)
+    if (link.entry === undefined || wasEstablished) return
+    for (const name of link.entry.names) this.#rejectIfHopeless(name, reason)
   }
 
   released(connection: PeerConnection): void {
     this.#links.delete(connection.connectionId)
     if (this.#links.size === 0) this.#observer.allReleased()
+  }
+
+  #duplicateRefused(connection: PeerConnection, { entry, attempt }: Link): void {
+    this.duplicatesRefused += 1
+    const incumbent = entry?.slot.state.incumbent
+    if (!incumbent || !connection.hasHello || attempt !== undefined) return
+    const { instanceId } = connection.hello
+    if (instanceId !== incumbent.instanceId) {
+      this.#sharedAddresses.refused(connection.key, instanceId)
+    }
   }
 
   /** A connection that never was established ended. What it costs is for the slot to say, not the text. */
@@ -380,7 +420,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
       if (reason.kind !== 'duplicate') this.#observer.inboundRefused(connection.remote, reason)
       return
     }
-    if (attempt.entry.slot.state.incumbent !== null || isOurChoice(reason)) return
+    if ((link.entry ?? attempt.entry).isConnected || isOurChoice(reason)) return
     const elsewhere = reason.kind === 'duplicate' ? this.#connectedElsewhere(connection) : undefined
     if (elsewhere !== undefined) this.dialer.connectedElsewhere(attempt, elsewhere)
     if (!attempt.isSelf && !isOurBan(reason)) {
@@ -452,7 +492,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
 
   /** Kept peers are admitted above `maxInbound`, and so is who comes for the place of an incumbent. */
   #hasRoomFor(entry: PeerEntry): boolean {
-    if (entry.isKept || entry.isConnected) return true
+    if (entry.isKeptByAnyName || entry.isConnected) return true
     const greeted = [...this.#links.values()].filter(
       (link) => isPendingInbound(link) && link.entry !== undefined && link.entry !== entry,
     )
@@ -460,9 +500,27 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     return inbound + greeted.length < this.#limits.maxInbound
   }
 
-  #entryForInbound(connection: PeerConnection): PeerEntry | undefined {
-    const { host } = connection.remote
-    return ensureEntry(this.#registry, { ip: connection.ip, host, port: undefined }, 'inbound')
+  /** The entry of the peer that a HELLO speaks of: it says more than the address that was dialled. */
+  #entryBehind(
+    connection: PeerConnection,
+    hello: PeerHello,
+    dialled: PeerEntry | undefined,
+  ): PeerEntry | undefined {
+    const { ip } = connection
+    const key = peerKey(this.#registry.identity, ip, hello)
+    if (dialled?.key === key) return dialled
+    const address = { ip, host: dialled?.host ?? connection.remote.host, port: undefined }
+    return ensureEntry(this.#registry, address, 'inbound', key)
+  }
+
+  /** A dial reached `peer`, possibly by another name: then it leaves its own slot for that of the peer. */
+  #dialAnswered(connection: PeerConnection, dialled: PeerEntry, peer: PeerEntry): void {
+    dialled.answeredBy(peer)
+    if (dialled === peer) return
+    debug('%s leads to %s', dialled.key, peer.key)
+    this.#elections.handle(dialled, { kind: 'closed', id: connection.connectionId })
+    const incumbent = this.#incumbents.get(peer.key)
+    if (incumbent !== undefined) this.waiters.resolve(dialled, incumbent)
   }
 
   #reportDialFailure(entry: PeerEntry, error: HoldfastError): void {
@@ -478,8 +536,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
   }
 
   #mayStillConnect(entry: PeerEntry): boolean {
-    const { incumbent, candidates } = entry.slot.state
-    return incumbent !== null || candidates.length > 0 || this.dialer.isQueued(entry)
+    return entry.isOpen || entry.leadsTo?.isOpen === true || this.dialer.isQueued(entry)
   }
 }
 

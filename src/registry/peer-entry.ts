@@ -40,9 +40,13 @@ export class PeerEntry {
   lastFailure: PeerFailure | undefined
   /** It made room for another one: it is not dialled, and another entry may stand for its peer. */
   isForgotten = false
+  /** The peer that answers when this address is dialled, where it goes by another key. */
+  leadsTo: PeerEntry | undefined
+  /** The entries that lead here: other ports at which this peer is dialled. */
+  readonly detours = new Set<PeerEntry>()
 
-  constructor(address: PeerAddress, source: PeerSource, unixMs: number) {
-    this.key = peerKey(address.ip)
+  constructor(key: string, address: PeerAddress, source: PeerSource, unixMs: number) {
+    this.key = key
     this.ip = address.ip
     this.host = address.host
     this.configuredPort = address.port
@@ -95,9 +99,22 @@ export class PeerEntry {
   get seenUnixMs(): number {
     return this.lastSeenUnixMs ?? this.firstSeenUnixMs
   }
-}
 
-/** The one function that names a peer's slot. */
-export function peerKey(ip: PeerIp): string {
-  return ip
+  /** Kept, by this or another name. */
+  get isKeptByAnyName(): boolean {
+    return this.isKept || [...this.detours].some((detour) => detour.isKept)
+  }
+
+  /** The peer behind this entry, and every entry that leads to it. The first one has its slot. */
+  get names(): readonly PeerEntry[] {
+    const peer = this.leadsTo ?? this
+    return [peer, ...peer.detours]
+  }
+
+  /** Its address was dialled, and `peer` answered. */
+  answeredBy(peer: PeerEntry): void {
+    this.leadsTo?.detours.delete(this)
+    this.leadsTo = peer === this ? undefined : peer
+    this.leadsTo?.detours.add(this)
+  }
 }

@@ -93,13 +93,13 @@ export function judgeDial(
 
 /**
  * Whether we are the one to dial at once. The lower IP is; and so is who cannot tell, because its own
- * IP is unknown or does not compare with the peer's (a private one with a public one).
+ * IP is unknown, is the peer's too, or does not compare with it (a private one with a public one).
  */
 export function dialsFirst(ourIp: PeerIp | undefined, peerIp: PeerIp): boolean {
   if (ourIp === undefined) return true
   const scope = scopeOf(ourIp)
   if (scope === 'unspecified' || scope !== scopeOf(peerIp)) return true
-  return comparePeerIps(ourIp, peerIp) < 0
+  return comparePeerIps(ourIp, peerIp) <= 0
 }
 
 /** The upper end of the jitter after `steps` steps: doubles up to the cap. */

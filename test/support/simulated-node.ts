@@ -6,7 +6,12 @@ import type { Direction, Peer } from '../../src/contracts/peer-service.js'
 import type { Random } from '../../src/contracts/random.js'
 import type { Connection, Endpoint, Transport } from '../../src/contracts/transport.js'
 import type { HoldfastError } from '../../src/errors.js'
-import { entriesOf, PeerRegistry, type PeerEntry } from '../../src/peer-registry.js'
+import {
+  entriesOf,
+  PeerRegistry,
+  type PeerEntry,
+  type PeerIdentity,
+} from '../../src/peer-registry.js'
 import { PingMonitor, type PingMonitorOptions } from '../../src/ping-monitor.js'
 import { SeededRandom } from '../../src/testing/seeded-random.js'
 import type { SimulatedClock } from '../../src/testing/simulated-clock.js'
@@ -21,6 +26,7 @@ export type NodeOptions = Partial<
 > &
   PingMonitorOptions & {
     readonly maxKnownPeers?: number
+    readonly identity?: PeerIdentity
     readonly port?: number
     /** Puts something between the node and the network. */
     readonly wrapTransport?: (transport: Transport) => Transport
@@ -40,6 +46,7 @@ export class SimulatedNode {
   readonly dialFailed: EventOf<'dialFailed'>[] = []
   readonly inboundRefused: EventOf<'inboundRefused'>[] = []
   readonly misbehaved: EventOf<'misbehaved'>[] = []
+  readonly sharedAddresses: EventOf<'sharedAddress'>[] = []
   readonly bugs: unknown[] = []
 
   constructor(
@@ -49,11 +56,12 @@ export class SimulatedNode {
   ) {
     const { clock, random } = plugs
     this.host = host
-    const { maxKnownPeers, wrapTransport = (transport: Transport) => transport } = options
+    const { identity, maxKnownPeers, wrapTransport = (transport: Transport) => transport } = options
     this.transport = new CountingTransport(wrapTransport(plugs.transport))
     this.registry = new PeerRegistry({
       clock,
       ...(maxKnownPeers === undefined ? {} : { maxKnownPeers }),
+      ...(identity === undefined ? {} : { identity }),
     })
     this.connections = new ConnectionManager({
       network: 'test',
@@ -71,6 +79,7 @@ export class SimulatedNode {
       .on('dialFailed', (event) => void this.dialFailed.push(event))
       .on('inboundRefused', (event) => void this.inboundRefused.push(event))
       .on('misbehaved', (event) => void this.misbehaved.push(event))
+      .on('sharedAddress', (event) => void this.sharedAddresses.push(event))
       .on('internalError', (event) => void this.bugs.push(event.error))
   }
 
