@@ -6,7 +6,7 @@ const MANAGERS = 'connection-manager|peer-exchange|peer-memory|ping-monitor|sync
 const ROOT_FILE = '^src/[^/]+\\.ts$'
 const ROOT_PACKAGES = [npm('p-queue'), npm('debug'), npm('@types/debug')]
 const ENTRIES =
-  '^src/(index|adapters/(file-peer-store|tcp|memory|level-block-store)|testing/index)\\.ts$'
+  '^src/(index|adapters/(file-peer-store|tcp|tls|memory|level-block-store)|testing/index)\\.ts$'
 
 const layer = (name, from, mayImport, fromNot) => ({
   name,

@@ -5,6 +5,7 @@ const shared: Options = {
   entry: {
     index: 'src/index.ts',
     tcp: 'src/adapters/tcp.ts',
+    tls: 'src/adapters/tls.ts',
     memory: 'src/adapters/memory.ts',
     files: 'src/adapters/file-peer-store.ts',
     level: 'src/adapters/level-block-store.ts',

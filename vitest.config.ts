@@ -8,6 +8,7 @@ export default defineConfig({
     alias: [
       { find: /^holdfast$/, replacement: source('index.ts') },
       { find: /^holdfast\/tcp$/, replacement: source('adapters/tcp.ts') },
+      { find: /^holdfast\/tls$/, replacement: source('adapters/tls.ts') },
       { find: /^holdfast\/memory$/, replacement: source('adapters/memory.ts') },
       { find: /^holdfast\/files$/, replacement: source('adapters/file-peer-store.ts') },
       { find: /^holdfast\/level$/, replacement: source('adapters/level-block-store.ts') },

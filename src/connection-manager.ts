@@ -10,6 +10,7 @@ import {
   checkIdentity,
   checkLimits,
   limitsFor,
+  type ConnectionManagerLimits,
   type ConnectionManagerOptions,
 } from './connection/connection-options.js'
 import { Links, type LinkObserver } from './connection/links.js'
@@ -47,6 +48,7 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
   readonly #registry: PeerRegistry
   readonly #transport: Transport
   readonly #isListening: boolean
+  readonly #limits: ConnectionManagerLimits
   readonly #turns = new TurnQueue()
   readonly #links: Links
   readonly #handlers: AppHandlers
@@ -64,6 +66,7 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
     const identity = checkIdentity(options)
     const limits = checkLimits({ ...limitsFor(registry.identity), ...options })
     const clock = patientClock(options.clock ?? systemClock)
+    this.#limits = limits
     this.#registry = registry
     this.#transport = transport
     this.#isListening = options.listen ?? transport.listen !== undefined
@@ -238,12 +241,12 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
    * that would not have come by itself, and a peer that is dead costs what any other one does from the
    * sixth retry on, however often this is called. False when nothing is known of the peer.
    */
-  hurry(ip: string): boolean {
-    const entry = entriesOf(this.#registry).get(peerKey(parsePeerAddress(ip).ip))
+  hurry(peer: string): boolean {
+    const entry = findEntry(this.#registry, peer)
     if (entry === undefined) return false
-    if (!entry.isConnected) {
+    if (this.#links.incumbentOf(entry) === undefined) {
       this.#turns.run(() => {
-        this.#links.dialer.hurry(entry)
+        for (const name of entry.names) this.#links.dialer.hurry(name)
       })
     }
     return true
@@ -323,10 +326,23 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
   }
 
   async #listen(): Promise<Listener | undefined> {
-    return this.#transport.listen?.((connection) => {
-      if (this.#isAccepting()) this.#links.accept(connection)
-      else connection.destroy()
-    })
+    const { maxPendingHandshakes, maxPendingHandshakesPerIp, handshakeTimeoutMs } = this.#limits
+    return this.#transport.listen?.(
+      (connection) => {
+        if (this.#isAccepting()) this.#links.accept(connection)
+        else connection.destroy()
+      },
+      {
+        maxPendingHandshakes,
+        maxPendingHandshakesPerIp,
+        handshakeTimeoutMs,
+        onRefused: (remote, error) => {
+          const text = error.message
+          const reason: CloseReason = { kind: 'transport-error', by: 'us', error, text }
+          if (this.#isAccepting()) this.#refusals.note('transport', { remote, reason })
+        },
+      },
+    )
   }
 
   async #stop(): Promise<void> {

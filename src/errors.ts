@@ -1,5 +1,6 @@
 import type { BlockRef } from './contracts/block-store.js'
 import type { CloseReason } from './contracts/close-reason.js'
+import type { SecurityFailure } from './contracts/security.js'
 
 /** The stable names of what can fail; messages are free to change. See docs/CLOSE-REASONS.md. */
 export type HoldfastErrorCode =
@@ -11,6 +12,7 @@ export type HoldfastErrorCode =
   | 'SELF'
   | 'BANNED'
   | 'LISTEN_FAILED'
+  | 'TLS_FAILED'
   | 'CONNECTION_CLOSED'
   | 'NOT_CONNECTED'
   | 'NOT_RUNNING'
@@ -36,6 +38,8 @@ export interface HoldfastErrorDetails {
   readonly actualTip?: BlockRef | null
   /** With CONNECTION_CLOSED and CONNECT_FAILED: why the connection ended. */
   readonly reason?: CloseReason
+  /** With TLS_FAILED: what exactly, and which end found it. */
+  readonly failure?: SecurityFailure
 }
 
 const brand = Symbol.for('holdfast.HoldfastError')
@@ -49,12 +53,14 @@ export class HoldfastError extends Error {
   readonly code: HoldfastErrorCode
   readonly actualTip: BlockRef | null | undefined
   readonly reason: CloseReason | undefined
+  readonly failure: SecurityFailure | undefined
 
   constructor(code: HoldfastErrorCode, message: string, details: HoldfastErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause })
     this.code = code
     this.actualTip = details.actualTip
     this.reason = details.reason
+    this.failure = details.failure
     Object.defineProperty(this, brand, { value: true })
   }
 

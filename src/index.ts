@@ -77,11 +77,17 @@ export type {
   RegistrySnapshot,
 } from './contracts/peer-store.js'
 export type { Random } from './contracts/random.js'
+export type {
+  ConnectionSecurity,
+  SecurityFailure,
+  SecurityFailureKind,
+} from './contracts/security.js'
 export type * from './contracts/sync-messages.js'
 export type {
   Connection,
   ConnectionHandlers,
   Endpoint,
   Listener,
+  ListenOptions,
   Transport,
 } from './contracts/transport.js'

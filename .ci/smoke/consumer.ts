@@ -10,6 +10,7 @@ import { filePeerStore } from 'holdfast/files'
 import { LevelBlockStore } from 'holdfast/level'
 import { memoryNetwork } from 'holdfast/memory'
 import { tcpTransport } from 'holdfast/tcp'
+import { tlsTransport } from 'holdfast/tls'
 import { blockStoreSuite, transportSuite } from 'holdfast/testing'
 
 const transport: Transport = tcpTransport({ host: '127.0.0.1', port: 0 })
@@ -46,6 +47,7 @@ export const all = [
   LevelBlockStore,
   PeerRegistry,
   memoryNetwork,
+  tlsTransport,
   blockStoreSuite,
   transportSuite,
 ]

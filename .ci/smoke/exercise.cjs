@@ -1,7 +1,8 @@
 const assert = require('node:assert/strict')
 
 /** Two nodes, on 127.0.0.1 and 127.0.0.2, connect over TCP, and a message goes each way. */
-exports.exercise = async (core, { LevelBlockStore, memoryNetwork, tcpTransport, testing }) => {
+exports.exercise = async (core, plugs) => {
+  const { LevelBlockStore, memoryNetwork, tcpTransport, tlsTransport, testing } = plugs
   const { createNode, PeerRegistry, ConnectionManager, PingMonitor, SyncCoordinator } = core
   const { transportSuite, blockStoreSuite } = testing
   for (const [name, value] of Object.entries({
@@ -12,6 +13,7 @@ exports.exercise = async (core, { LevelBlockStore, memoryNetwork, tcpTransport, 
     MemoryBlockStore: core.MemoryBlockStore,
     LevelBlockStore,
     memoryNetwork,
+    tlsTransport,
     transportSuite,
     blockStoreSuite,
   })) {

@@ -9,6 +9,7 @@ exercise(require('holdfast'), {
   ...require('holdfast/level'),
   ...require('holdfast/memory'),
   ...require('holdfast/tcp'),
+  ...require('holdfast/tls'),
   testing: require('holdfast/testing'),
 }).catch((error) => {
   console.error(error)

@@ -1,10 +1,13 @@
 import type { Duplex } from 'node:stream'
+import type { ConnectionSecurity } from '../contracts/security.js'
 import type { Connection, ConnectionHandlers, Endpoint } from '../contracts/transport.js'
 
 export interface DuplexEndpoints {
   readonly local?: Endpoint | undefined
   /** Whose address the peer goes by. A stream without IPs maps its other end to fd00::/8. */
   readonly remote: Endpoint
+  /** How the stream is secured, if it is. */
+  readonly security?: ConnectionSecurity | undefined
 }
 
 /**
@@ -30,6 +33,7 @@ type Notice =
 class DuplexConnection implements Connection {
   readonly local: Endpoint | undefined
   readonly remote: Endpoint
+  readonly security: ConnectionSecurity | undefined
   readonly #duplex: Duplex
   #handlers: ConnectionHandlers | undefined
   #state: 'open' | 'closing' | 'destroyed' = 'open'
@@ -40,10 +44,11 @@ class DuplexConnection implements Connection {
   #isBusy = false
   readonly #notices: Notice[] = []
 
-  constructor(duplex: Duplex, { local, remote }: DuplexEndpoints) {
+  constructor(duplex: Duplex, { local, remote, security }: DuplexEndpoints) {
     this.#duplex = duplex
     this.local = local
     this.remote = remote
+    this.security = security
     if (duplex.closed) this.#notices.push({ kind: 'closed' })
     duplex.on('error', (error: Error) => (this.#error ??= error))
     duplex.on('close', () => {

@@ -1,41 +1,58 @@
-import { createServer, type Server, type Socket } from 'node:net'
+import type { AddressInfo, Server } from 'node:net'
 import type { Endpoint, Listener } from '../contracts/transport.js'
 import { HoldfastError } from '../errors.js'
 import { formatEndpoint } from '../rules/peer-ip.js'
 import { canonicalHost } from './dial-address.js'
 
-/** Bytes that a socket buffers above the system's own buffers before `write` returns false. */
-export const socketBufferBytes = 65_536
-
 const reasons: Readonly<Record<string, string>> = {
   EADDRINUSE: 'the port is in use',
-  EACCES: 'not permitted',
+  EACCES: 'not permitted; ports below 1024 need a privilege',
   EADDRNOTAVAIL: 'no such address on this machine',
   EAFNOSUPPORT: 'no such kind of address on this machine',
 }
 
-/** Listens until the listener is closed. Rejects with HoldfastError LISTEN_FAILED. */
+/**
+ * Listens on all of `wanted`, each with a server of its own, until the listener is closed. All or
+ * nothing: rejects with HoldfastError LISTEN_FAILED that names the one that failed, and none is left.
+ */
 export async function listenOnTcp(
-  wanted: Endpoint,
-  onSocket: (socket: Socket) => void,
+  wanted: readonly Endpoint[],
+  createServer: () => Server,
 ): Promise<Listener> {
-  const options = { noDelay: true, keepAlive: false, highWaterMark: socketBufferBytes }
-  const server = createServer(options, onSocket)
+  const servers: Server[] = []
   try {
-    await startListening(server, wanted)
-  } catch (cause) {
-    throw new HoldfastError('LISTEN_FAILED', describeFailure(wanted, cause), { cause })
+    for (const endpoint of wanted) {
+      const server = createServer()
+      await startListening(server, endpoint, isIpv6Only(endpoint, wanted))
+      servers.push(server)
+      // A failed accept (too many open files) costs one socket; the next one may work again.
+      server.on('error', () => undefined)
+    }
+  } catch (error) {
+    await Promise.all(servers.map(stopListening))
+    throw error
   }
-  // A failed accept (too many open files) costs one socket; the next one may work again.
-  server.on('error', () => undefined)
-  return { endpoints: endpointsOf(server), close: () => stopListening(server) }
+  return {
+    endpoints: servers.map(endpointOf),
+    close: async () => {
+      await Promise.all(servers.map(stopListening))
+    },
+  }
 }
 
-function startListening(server: Server, { host, port }: Endpoint): Promise<void> {
+/** `::` takes IPv4 too, unless somebody else is there for it. */
+function isIpv6Only(endpoint: Endpoint, wanted: readonly Endpoint[]): boolean {
+  return wanted.some((other) => !other.host.includes(':') && other.port === endpoint.port)
+}
+
+function startListening(server: Server, wanted: Endpoint, ipv6Only: boolean): Promise<void> {
+  const { host, port } = wanted
   return new Promise((resolve, reject) => {
-    server.once('error', reject)
-    server.listen({ host, port, exclusive: true }, () => {
-      server.off('error', reject)
+    server.once('error', (cause) => {
+      reject(new HoldfastError('LISTEN_FAILED', describeFailure(wanted, cause), { cause }))
+    })
+    server.listen({ host, port, exclusive: true, ipv6Only }, () => {
+      server.removeAllListeners('error')
       resolve()
     })
   })
@@ -49,10 +66,9 @@ function stopListening(server: Server): Promise<void> {
   })
 }
 
-function endpointsOf(server: Server): Endpoint[] {
-  const bound = server.address()
-  if (bound === null || typeof bound === 'string') return []
-  return [{ host: canonicalHost(bound.address) ?? bound.address, port: bound.port }]
+function endpointOf(server: Server): Endpoint {
+  const { address, port } = server.address() as AddressInfo
+  return { host: canonicalHost(address) ?? address, port }
 }
 
 function describeFailure(wanted: Endpoint, cause: unknown): string {

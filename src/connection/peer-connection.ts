@@ -3,6 +3,7 @@ import type { Clock } from '../contracts/clock.js'
 import type { Direction, PeerHello, RoundTrip, ServicePeer } from '../contracts/peer-service.js'
 import type { Random } from '../contracts/random.js'
 import type { SyncMessage } from '../contracts/sync-messages.js'
+import type { ConnectionSecurity } from '../contracts/security.js'
 import type { Connection, Endpoint } from '../contracts/transport.js'
 import { HoldfastError } from '../errors.js'
 import { describeReason, reasonFromBye } from '../rules/close-reasons.js'
@@ -40,6 +41,7 @@ export class PeerConnection implements ServicePeer {
   readonly direction: Direction
   readonly remote: Endpoint
   readonly local: Endpoint | undefined
+  readonly security: ConnectionSecurity | undefined
   readonly ip: PeerIp
   readonly openedAtMs: number
   key: string
@@ -99,6 +101,7 @@ export class PeerConnection implements ServicePeer {
     this.key = options.ip
     this.remote = connection.remote
     this.local = connection.local
+    this.security = connection.security
     this.openedAtMs = options.clock.now()
     this.lastReceivedAtMs = this.openedAtMs
     this.#queue = new SendQueue(connection)

@@ -1,4 +1,5 @@
 import type { CloseReason } from './close-reason.js'
+import type { ConnectionSecurity } from './security.js'
 import type { SyncMessage } from './sync-messages.js'
 import type { Endpoint } from './transport.js'
 
@@ -48,6 +49,8 @@ export interface Peer {
   /** The other end of the physical connection; of an inbound one the port is ephemeral. */
   readonly remote: Endpoint
   readonly local: Endpoint | undefined
+  /** Who is there by certificate, where the transport secures connections. */
+  readonly security: ConnectionSecurity | undefined
   /** Where the peer can be dialled, when it is known to listen. */
   readonly listeningPort: number | undefined
   readonly hello: PeerHello

@@ -1,3 +1,5 @@
+import type { ConnectionSecurity } from './security.js'
+
 /**
  * Where something can be reached or is bound: an IP literal and a port.
  *
@@ -45,6 +47,9 @@ export interface Connection {
   /** The other end. The host is the peer's IP; for an inbound connection the port is ephemeral. */
   readonly remote: Endpoint
 
+  /** How it is secured, and who is at its other end; absent where the transport secures nothing. */
+  readonly security?: ConnectionSecurity | undefined
+
   /** Bytes taken by `write` that have not been handed to the operating system (or the remote) yet. */
   readonly bufferedBytes: number
 
@@ -77,6 +82,17 @@ export interface Connection {
   destroy(): void
 }
 
+/** What holds for the sockets of a listener that are not connections yet: TLS, an upgrade. */
+export interface ListenOptions {
+  /** How many of them may be at it, over all and per IP: one more takes the place of the oldest. */
+  readonly maxPendingHandshakes?: number
+  readonly maxPendingHandshakesPerIp?: number
+  /** How long each may take. */
+  readonly handshakeTimeoutMs?: number
+  /** One of them came to nothing. For the record: the transport has closed it. */
+  readonly onRefused?: (remote: Endpoint, error: Error) => void
+}
+
 /** Something that accepts connections. */
 export interface Listener {
   /** Where it listens, with the ports that the system chose. */
@@ -106,7 +122,17 @@ export interface Transport {
   /**
    * Accepts connections until the listener is closed. Each is handed to `onConnection` once, which
    * calls `open` on it before it returns (or `destroy`). Absent on a transport that can only dial.
-   * Rejects with HoldfastError LISTEN_FAILED, its cause attached, when it cannot listen.
+   * A transport that has something to do before that keeps to `options`. Rejects with HoldfastError
+   * LISTEN_FAILED, its cause attached, when it cannot listen.
    */
-  listen?(onConnection: (connection: Connection) => void): Promise<Listener>
+  listen?(
+    onConnection: (connection: Connection) => void,
+    options?: ListenOptions,
+  ): Promise<Listener>
+
+  /**
+   * The IP literals that a host name stands for, now. Rejects with the cause when there are none, and
+   * with `signal.reason` as soon as `signal` aborts. Absent on a transport that knows no host names.
+   */
+  resolve?(host: string, options: { readonly signal: AbortSignal }): Promise<readonly string[]>
 }

@@ -50,6 +50,63 @@ describe('listening', () => {
     expect(tcpTransport({ host: '127.0.0.1' })).toHaveProperty('listen')
   })
 
+  test('several addresses are listened on, each named with its port', async () => {
+    const hosts = ['127.0.0.1', '127.0.0.2']
+    const transport = tcpTransport({ listen: hosts.map((host) => ({ host, port: 0 })) })
+    const remotes: (string | undefined)[] = []
+    const listener = await listen(transport, (connection) => {
+      remotes.push(connection.local?.host)
+      connection.destroy()
+    })
+    expect(listener.endpoints.map(({ host }) => host)).toEqual(hosts)
+    for (const address of listener.endpoints) {
+      const dialled = await tcpTransport().dial(address, { signal: never })
+      await new Promise<void>((resolve) => {
+        dialled.open({ data: () => {}, drained: () => {}, closed: () => resolve() })
+      })
+    }
+    expect(remotes).toEqual(hosts)
+    await listener.close()
+  })
+
+  test('of several addresses all are listened on or none, and the one that failed is named', async () => {
+    const taken = await listen(tcpTransport({ host: '127.0.0.2', port: 0 }), () => {})
+    const { port } = taken.endpoints[0]!
+    const both = tcpTransport({ listen: [{ host: '127.0.0.1' }, { host: '127.0.0.2' }], port })
+    const failure = await failureOf(listen(both, () => {}))
+    expect(HoldfastError.is(failure, 'LISTEN_FAILED')).toBe(true)
+    expect(failure.message).toBe(
+      `cannot listen on 127.0.0.2:${port}: the port is in use (EADDRINUSE)`,
+    )
+    const first = await listen(tcpTransport({ host: '127.0.0.1', port }), () => {})
+    await first.close()
+    await taken.close()
+  })
+
+  test('every IPv4 and every IPv6 address go together, at one port', async (context) => {
+    if (!(await canListen('::'))) context.skip()
+    const free = await listen(tcpTransport({ host: '0.0.0.0', port: 0 }), () => {})
+    const { port } = free.endpoints[0]!
+    await free.close()
+    const transport = tcpTransport({ listen: [{ host: '0.0.0.0' }, { host: '::' }], port })
+    const listener = await listen(transport, (connection) => connection.destroy())
+    expect(listener.endpoints).toEqual([
+      { host: '0.0.0.0', port },
+      { host: '::', port },
+    ])
+    await listener.close()
+  })
+
+  test('a port that is not permitted is LISTEN_FAILED, and says what it needs', async (context) => {
+    const failure = await listen(tcpTransport({ host: '127.0.0.1', port: 1 }), () => {}).then(
+      (listener) => listener.close(),
+      (error: unknown) => error as HoldfastError,
+    )
+    if (failure === undefined) context.skip()
+    expect(failure).toMatchObject({ code: 'LISTEN_FAILED', cause: { code: 'EACCES' } })
+    expect(failure!.message).toContain('not permitted; ports below 1024 need a privilege')
+  })
+
   test('an IPv4 peer of a listener on :: goes by its IPv4 address', async (context) => {
     if (!(await canListen('::'))) context.skip()
     const { accepted, close } = await acceptOne(tcpTransport({ host: '::', port: 0 }), (port) =>
@@ -62,6 +119,22 @@ describe('listening', () => {
 })
 
 describe('dialling', () => {
+  test('dials come from the listening address of their own kind', async (context) => {
+    if (!(await canListen('::1'))) context.skip()
+    const addresses = [{ host: '::1' }, { host: '127.0.0.5' }]
+    const dialler = tcpTransport({ listen: addresses, port: 0 })
+    for (const [to, from] of [
+      ['127.0.0.1', '127.0.0.5'],
+      ['::1', '::1'],
+    ] as const) {
+      const { accepted, close } = await acceptOne(tcpTransport({ host: to, port: 0 }), (port) =>
+        dialler.dial({ host: to, port }, { signal: never }),
+      )
+      expect(accepted.remote.host).toBe(from)
+      await close()
+    }
+  })
+
   test('dials come from the listening host, where that is one address', async () => {
     const dialler = tcpTransport({ host: '127.0.0.3', port: 0 })
     const { accepted, close } = await acceptOne(
@@ -118,6 +191,16 @@ describe('dialling', () => {
   test('options outside their range are refused, and the value is named', () => {
     expect(() => tcpTransport({ host: 'localhost' })).toThrow(/"localhost"/)
     expect(() => tcpTransport({ localAddress: 'eth0' })).toThrow(/localAddress.*"eth0"/)
+    expect(() => tcpTransport({ listen: [] })).toThrow(/listen must name 1 to 64 addresses, not 0/)
+    expect(() => tcpTransport({ listen: [{ host: '127.0.0.1' }, { host: 'eth0' }] })).toThrow(
+      /listen\[1\].host.*"eth0"/,
+    )
+    expect(() => tcpTransport({ listen: [{ host: '::1', port: -1 }] })).toThrow(
+      /listen\[0\].port must be 0 to 65535, not -1/,
+    )
+    expect(() => tcpTransport({ host: '::1', listen: [{ host: '::1' }] })).toThrow(
+      /host and a list in listen/,
+    )
     expect(() => tcpTransport({ port: 65_536 })).toThrow(/port.*65536/)
     expect(() => tcpTransport({ port: 1.5 })).toThrow(RangeError)
     expect(() => tcpTransport({ defaultPort: -1 })).toThrow(/defaultPort.*-1/)

@@ -4,7 +4,7 @@ import { PeerEntry } from '../../src/registry/peer-entry.js'
 import { parsePeerAddress } from '../../src/rules/peer-ip.js'
 
 function peer(ip: string, lastSeenUnixMs?: number): PeerEntry {
-  const entry = new PeerEntry(parsePeerAddress(ip), 'added', 0)
+  const entry = new PeerEntry(ip, parsePeerAddress(ip), 'added', 0)
   entry.lastSeenUnixMs = lastSeenUnixMs
   return entry
 }

@@ -123,6 +123,7 @@ function fakePeer(clock: Clock, name: string): FakePeer {
     connectionId,
     remote: endpoint,
     local: endpoint,
+    security: undefined,
     listeningPort: 1,
     hello: {
       version: 1,

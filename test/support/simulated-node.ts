@@ -126,7 +126,7 @@ export class CountingTransport implements Transport {
     this.#transport = transport
     this.name = transport.name
     this.defaultPort = transport.defaultPort
-    if (transport.listen !== undefined) this.listen = (onConnection) => this.#listen(onConnection)
+    if (transport.listen !== undefined) this.listen = (...given) => this.#listen(...given)
   }
 
   /** Dials that are not over. */
@@ -156,8 +156,8 @@ export class CountingTransport implements Transport {
     }
   }
 
-  async #listen(onConnection: (connection: Connection) => void) {
-    const listener = await this.#transport.listen!(onConnection)
+  async #listen(...given: Parameters<NonNullable<Transport['listen']>>) {
+    const listener = await this.#transport.listen!(...given)
     this.#listeners += 1
     return {
       endpoints: listener.endpoints,
