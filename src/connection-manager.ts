@@ -14,13 +14,14 @@ import {
   type ConnectionManagerOptions,
 } from './connection/connection-options.js'
 import { Links, type LinkObserver } from './connection/links.js'
+import type { Clock } from './contracts/clock.js'
 import type { CloseReason } from './contracts/close-reason.js'
 import type { Peer, PeerService } from './contracts/peer-service.js'
 import type { Connection, Endpoint, Listener, Transport } from './contracts/transport.js'
 import { systemClock, systemRandom } from './defaults.js'
 import { HoldfastError } from './errors.js'
 import { EventSource } from './events.js'
-import { Lifecycle } from './lifecycle.js'
+import { atMost, Lifecycle, orAborted, type StartOptions } from './lifecycle.js'
 import { patientClock } from './patient-clock.js'
 import { ensureEntry, findEntry, type PeerRegistry } from './peer-registry.js'
 import { offencePoints } from './rules/misbehaviour-score.js'
@@ -47,6 +48,7 @@ const refusalsIntervalMs = 10_000
 export class ConnectionManager extends EventSource<ConnectionEvents> {
   readonly #registry: PeerRegistry
   readonly #transport: Transport
+  readonly #clock: Clock
   readonly #isListening: boolean
   readonly #limits: ConnectionManagerLimits
   readonly #turns = new TurnQueue()
@@ -57,6 +59,8 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
   #state: RunState = 'stopped'
   readonly #lifecycle = new Lifecycle()
   #listener: Listener | undefined
+  /** The end of the listener before: it may take long. */
+  #closing: Promise<void> = Promise.resolve()
   #onAllReleased: (() => void) | undefined
 
   /** Throws TypeError or RangeError that names the option when one is wrong. */
@@ -69,6 +73,7 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
     this.#limits = limits
     this.#registry = registry
     this.#transport = transport
+    this.#clock = clock
     this.#isListening = options.listen ?? transport.listen !== undefined
     if (this.#isListening && transport.listen === undefined) {
       throw new TypeError(`the transport '${transport.name}' cannot listen: use listen: false`)
@@ -106,11 +111,12 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
   }
 
   /**
-   * Listens, and dials what is kept or known. Resolves when it listens; rejects with LISTEN_FAILED, and
-   * is stopped then. Idempotent; works again after `stop`.
+   * Listens, and dials what is kept or known. Resolves when it listens; rejects with LISTEN_FAILED, with
+   * ABORTED when `stop` is called meanwhile, and with `signal.reason` when the signal aborts, and is
+   * stopped then. Idempotent; works again after `stop`.
    */
-  start(): Promise<void> {
-    return this.#lifecycle.run(() => this.#start())
+  start(options: StartOptions = {}): Promise<void> {
+    return this.#lifecycle.start((signal) => this.#start(signal), options)
   }
 
   /**
@@ -118,7 +124,7 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
    * socket, timer and waiter. Idempotent, at any moment.
    */
   stop(): Promise<void> {
-    return this.#lifecycle.run(() => this.#stop())
+    return this.#lifecycle.stop(() => this.#stop())
   }
 
   /** Where it listens. */
@@ -309,11 +315,11 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
     }
   }
 
-  async #start(): Promise<void> {
+  async #start(signal: AbortSignal): Promise<void> {
     if (this.#state === 'running') return
     this.#state = 'starting'
     try {
-      if (this.#isListening) this.#listener = await this.#listen()
+      if (this.#isListening) this.#listener = await this.#listen(signal)
     } catch (error) {
       this.#state = 'stopped'
       throw error
@@ -325,9 +331,10 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
     if (this.#isListening) this.#report('listening', { endpoints: this.endpoints })
   }
 
-  async #listen(): Promise<Listener | undefined> {
+  async #listen(signal: AbortSignal): Promise<Listener | undefined> {
+    await orAborted(this.#closing, signal)
     const { maxPendingHandshakes, maxPendingHandshakesPerIp, handshakeTimeoutMs } = this.#limits
-    return this.#transport.listen?.(
+    const listening = this.#transport.listen?.(
       (connection) => {
         if (this.#isAccepting()) this.#links.accept(connection)
         else connection.destroy()
@@ -343,24 +350,38 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
         },
       },
     )
+    if (listening === undefined) return undefined
+    try {
+      return await orAborted(listening, signal)
+    } catch (error) {
+      // One that comes late is closed, and the next start waits for that.
+      this.#closing = listening.then((listener) => listener.close()).catch(() => undefined)
+      throw error
+    }
   }
 
   async #stop(): Promise<void> {
-    if (this.#state === 'stopped') return
-    this.#state = 'stopping'
-    const listener = this.#listener
-    this.#listener = undefined
-    this.#turns.run(() => {
-      this.#links.stop()
-    })
-    await listener?.close()
-    if (this.#links.openCount > 0) {
-      await new Promise<void>((resolve) => {
-        this.#onAllReleased = resolve
+    if (this.#state !== 'stopped') {
+      this.#state = 'stopping'
+      this.#closing = this.#listener?.close() ?? this.#closing
+      this.#listener = undefined
+      this.#turns.run(() => {
+        this.#links.stop()
       })
     }
-    this.#refusals.flush()
-    this.#state = 'stopped'
+    try {
+      const closing = this.#closing
+      this.#closing = closing.catch(() => undefined)
+      await atMost(this.#clock, this.#limits.closeFlushMs, closing)
+    } finally {
+      if (this.#links.openCount > 0) {
+        await new Promise<void>((resolve) => {
+          this.#onAllReleased = resolve
+        })
+      }
+      this.#refusals.flush()
+      this.#state = 'stopped'
+    }
   }
 
   #isAccepting(): boolean {

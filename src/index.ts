@@ -42,6 +42,7 @@ export { MemoryBlockStore } from './adapters/memory-block-store.js'
 /** The rules of the BlockStore contract that need no disk, for a store of one's own. */
 export * as blockStoreChecks from './adapters/block-store-checks.js'
 
+export type { StartOptions } from './lifecycle.js'
 export { HoldfastError } from './errors.js'
 export type { HoldfastErrorCode, HoldfastErrorDetails } from './errors.js'
 export { describeReason, isTransient } from './rules/close-reasons.js'

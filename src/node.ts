@@ -10,7 +10,7 @@ import type { ChainRules } from './contracts/chain-rules.js'
 import type { Peer } from './contracts/peer-service.js'
 import type { PeerStore } from './contracts/peer-store.js'
 import { EventSource } from './events.js'
-import { Lifecycle } from './lifecycle.js'
+import { Lifecycle, type StartOptions } from './lifecycle.js'
 import { PeerMemory } from './peer-memory.js'
 import { PeerRegistry, type PeerIdentity } from './peer-registry.js'
 import { PingMonitor, pingLimitsOf } from './ping-monitor.js'
@@ -97,16 +97,21 @@ export class Node<Sync extends SyncCoordinator | undefined = SyncCoordinator | u
   }
 
   /**
-   * Loads the known peers, opens the block store, listens, and dials the kept peers. Rejects with what failed, and is stopped then.
-   * Idempotent; works again after `stop`.
+   * Loads the known peers, opens the block store, listens, and dials the kept peers. Rejects with what
+   * failed, with ABORTED when `stop` is called meanwhile, with `signal.reason` when the signal aborts,
+   * and is stopped then, all of it. Idempotent; works again after `stop`.
    */
-  start(): Promise<void> {
-    return this.#lifecycle.run(() => this.#start())
+  start(options: StartOptions = {}): Promise<void> {
+    return this.#lifecycle.start((signal) => this.#start(signal), options)
   }
 
-  /** Ends everything in order: see ConnectionManager.stop and SyncCoordinator.stop. Idempotent. */
+  /**
+   * Ends everything in order, and leaves no handle: see ConnectionManager.stop and SyncCoordinator.stop.
+   * Idempotent, at any moment. Rejects with what the store rejects with when it closes, and is stopped
+   * all the same.
+   */
   stop(): Promise<void> {
-    return this.#lifecycle.run(() => this.#stop())
+    return this.#lifecycle.stop(() => this.#stop())
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -122,14 +127,15 @@ export class Node<Sync extends SyncCoordinator | undefined = SyncCoordinator | u
     return { ...this.connections.status(), sync: this.sync?.progress }
   }
 
-  async #start(): Promise<void> {
+  async #start(signal: AbortSignal): Promise<void> {
     if (this.connections.status().state === 'running') return
     await this.peerMemory?.start()
     try {
-      await this.sync?.start()
-      await this.connections.start()
+      signal.throwIfAborted()
+      await this.sync?.start({ signal })
+      await this.connections.start({ signal })
     } catch (error) {
-      await this.sync?.stop()
+      await this.sync?.stop().catch(() => undefined)
       await this.peerMemory?.stop()
       throw error
     }
@@ -138,10 +144,17 @@ export class Node<Sync extends SyncCoordinator | undefined = SyncCoordinator | u
 
   async #stop(): Promise<void> {
     const wasRunning = this.connections.status().state !== 'stopped'
-    await this.connections.stop()
-    await this.sync?.stop()
-    await this.peerMemory?.stop()
-    if (wasRunning) this.tell('stopped')
+    try {
+      await this.connections.stop()
+    } finally {
+      // A store that fails to close fails the stop, but not what is left of it.
+      try {
+        await this.sync?.stop()
+      } finally {
+        await this.peerMemory?.stop()
+        if (wasRunning) this.tell('stopped')
+      }
+    }
   }
 }
 

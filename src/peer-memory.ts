@@ -83,7 +83,7 @@ export class PeerMemory extends EventSource<PeerMemoryEvents> implements PeerSer
 
   /** Loads what was stored, and waits for it at most `storeTimeoutMs`. Never rejects. Idempotent. */
   start(): Promise<void> {
-    return this.#lifecycle.run(async () => {
+    return this.#lifecycle.start(async () => {
       if (this.#isStarted) return
       this.#isStarted = true
       this.#unwatch = watchRegistry(this.#registry, ({ kind }) => {
@@ -97,7 +97,7 @@ export class PeerMemory extends EventSource<PeerMemoryEvents> implements PeerSer
 
   /** Saves a last time, and waits for it at most `storeTimeoutMs`. Never rejects. Idempotent. */
   stop(): Promise<void> {
-    return this.#lifecycle.run(async () => {
+    return this.#lifecycle.stop(async () => {
       if (!this.#isStarted) return
       this.#isStarted = false
       this.#unwatch()

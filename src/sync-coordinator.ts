@@ -6,6 +6,7 @@ import type { PeerService, ServiceMessage, ServicePeer } from './contracts/peer-
 import { systemClock, systemRandom } from './defaults.js'
 import { HoldfastError } from './errors.js'
 import { EventSource } from './events.js'
+import { atMost, Lifecycle, orAborted, type StartOptions } from './lifecycle.js'
 import { patientClock } from './patient-clock.js'
 import { progressCertificate } from './rules/sync/certificate.js'
 import type { Reading, SubmitResult, SyncEffect, SyncInput } from './rules/sync/inputs.js'
@@ -74,8 +75,9 @@ export class SyncCoordinator extends EventSource<SyncEvents> implements PeerServ
   #nextTicket = 0
   #timer: Timer | undefined
   #timerAtMs = Infinity
-  /** Starts and stops run one after the other. */
-  #lifecycle: Promise<unknown> = Promise.resolve()
+  readonly #lifecycle = new Lifecycle()
+  /** The end of the store as it was opened last: a write that hangs, or an opening, may take long. */
+  #closing: Promise<void> = Promise.resolve()
 
   /** Throws RangeError or TypeError when an option makes no sense. */
   constructor(options: SyncCoordinatorOptions) {
@@ -99,38 +101,31 @@ export class SyncCoordinator extends EventSource<SyncEvents> implements PeerServ
 
   /**
    * Opens the store, puts the genesis block into an empty one, and begins. Peers may be connected
-   * before it. Idempotent. Rejects with what the store rejects with, and with STORE_CORRUPT when the
-   * store holds another chain; then it can be called again.
+   * before it. Idempotent. Rejects with what the store rejects with, with STORE_CORRUPT when the store
+   * holds another chain, with ABORTED when `stop` is called meanwhile, and with `signal.reason` when the
+   * signal aborts; then it can be called again.
    */
-  start(): Promise<void> {
-    return this.#afterLifecycle(async () => {
-      if (this.#state.isRunning) return
-      await this.#store.open()
-      try {
-        await anchoredTip(this.#store, this.#rules)
-        const { tip, base } = await this.#work.readTip()
-        this.#server.start()
-        this.#enter({ kind: 'started', tip, base })
-      } catch (error) {
-        await this.#store.close()
-        throw error
-      }
-    })
+  start(options: StartOptions = {}): Promise<void> {
+    return this.#lifecycle.start((signal) => this.#start(signal), options)
   }
 
   /**
    * Ends in order: requests are taken back, a write that runs is waited for (at most `stopTimeoutMs`),
-   * the store is closed. Waits that were given out reject with NOT_RUNNING. Idempotent; `start` works
-   * again.
+   * the store is closed. Waits that were given out reject with NOT_RUNNING. Idempotent, at any moment;
+   * `start` works again.
    */
   stop(): Promise<void> {
-    return this.#afterLifecycle(async () => {
-      if (!this.#state.isRunning) return
-      this.#server.stop()
-      this.#work.stop()
-      this.#enter({ kind: 'stopped' })
+    return this.#lifecycle.stop(async () => {
+      if (this.#state.isRunning) {
+        this.#server.stop()
+        this.#work.stop()
+        this.#enter({ kind: 'stopped' })
+        this.#closing = this.#store.close()
+      }
       this.#waiters.rejectAll(new HoldfastError('NOT_RUNNING', 'sync was stopped'))
-      await this.#atMost(this.#stopTimeoutMs, this.#store.close())
+      const closing = this.#closing
+      this.#closing = closing.catch(() => undefined)
+      await atMost(this.#clock, this.#stopTimeoutMs, closing)
     })
   }
 
@@ -310,22 +305,27 @@ export class SyncCoordinator extends EventSource<SyncEvents> implements PeerServ
     })
   }
 
-  #afterLifecycle(action: () => Promise<void>): Promise<void> {
-    const turn = this.#lifecycle.then(action)
-    this.#lifecycle = turn.catch(() => undefined)
-    return turn
+  async #start(signal: AbortSignal): Promise<void> {
+    if (this.#state.isRunning) return
+    await orAborted(this.#closing, signal)
+    const opened = this.#open()
+    try {
+      const { tip, base } = await orAborted(opened, signal)
+      this.#server.start()
+      this.#enter({ kind: 'started', tip, base })
+    } catch (error) {
+      // An opening that goes on is waited for in the background, and closed after it.
+      const close = (): Promise<void> => this.#store.close()
+      this.#closing = opened.then(close, close).catch(() => undefined)
+      if (!signal.aborted) await this.#closing
+      throw error
+    }
   }
 
-  async #atMost(ms: number, work: Promise<void>): Promise<void> {
-    let timer: Timer | undefined
-    const timeout = new Promise<void>((resolve) => {
-      timer = this.#clock.setTimer(ms, resolve)
-    })
-    try {
-      await Promise.race([work, timeout])
-    } finally {
-      timer?.cancel()
-    }
+  async #open(): Promise<Awaited<ReturnType<SyncWork['readTip']>>> {
+    await this.#store.open()
+    await anchoredTip(this.#store, this.#rules)
+    return this.#work.readTip()
   }
 }
 

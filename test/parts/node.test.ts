@@ -132,6 +132,61 @@ describe('createNode', () => {
     expect(world.clock.pendingTimers).toBe(0)
   })
 
+  test('an abort of the start ends it with the reason of its signal, and so does a stop', async () => {
+    const world = new World()
+    const store = new MemoryBlockStore()
+    let opened: () => void = () => undefined
+    store.open = async () => {
+      await new Promise<void>((resolve) => (opened = resolve))
+      await MemoryBlockStore.prototype.open.call(store)
+    }
+    const node = createNode({
+      ...options(world, '10.0.0.1'),
+      chain: { rules: testChainRules(chain), store },
+    })
+    const controller = new AbortController()
+    const aborted = node.start({ signal: controller.signal }).catch((error: unknown) => error)
+    await world.advance(10)
+    const why = new Error('changed my mind')
+    controller.abort(why)
+    expect(await aborted).toBe(why)
+    await expect(node.start({ signal: controller.signal })).rejects.toBe(why)
+    // The next one waits until the first opening is over and undone.
+    const stoppedStart = node.start().catch((error: unknown) => error)
+    await world.advance(10)
+    const stopping = node.stop()
+    await world.advance(5_000)
+    await stopping
+    expect(await stoppedStart).toMatchObject({ code: 'ABORTED' })
+    opened()
+    await world.advance(0)
+    await expect(store.tip()).rejects.toMatchObject({ code: 'STORE_CLOSED' })
+    expect([node.status().state, world.clock.pendingTimers]).toEqual(['stopped', 0])
+    const again = node.start()
+    await world.advance(10)
+    opened()
+    await world.advance(10)
+    await again
+    expect(node.status().state).toBe('running')
+    await stopped(world, node)
+  })
+
+  test('a store that fails to close fails the stop, and everything is stopped all the same', async () => {
+    const world = new World()
+    const store = new MemoryBlockStore()
+    const node = createNode({
+      ...options(world, '10.0.0.1'),
+      chain: { rules: testChainRules(chain), store },
+    })
+    let isTold = false
+    node.on('stopped', () => void (isTold = true))
+    await node.start()
+    store.close = () => Promise.reject(new Error('EIO'))
+    await expect(node.stop()).rejects.toThrow('EIO')
+    expect([node.status().state, isTold, world.clock.pendingTimers]).toEqual(['stopped', true, 0])
+    await node.stop()
+  })
+
   test('`await using` stops it', async () => {
     const world = new World()
     const a = createNode(options(world, '10.0.0.1', { peers: ['10.0.0.2'] }))

@@ -1,0 +1,80 @@
+import { spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { describe, expect, test } from 'vitest'
+import { tcpTransport } from '../../src/adapters/tcp.js'
+import { createNode } from '../../src/node.js'
+
+const program = fileURLToPath(new URL('../support/stop-and-exit.ts', import.meta.url))
+
+/** Runs the program until it ends by itself. */
+function run(when: string): Promise<{ code: number | null; output: string; errors: string }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, ['--import', 'tsx', program, when], {
+      timeout: 40_000,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    let [output, errors] = ['', '']
+    child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()))
+    child.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()))
+    child.on('error', reject)
+    child.on('close', (code) => {
+      resolve({ code, output, errors })
+    })
+  })
+}
+
+const onLinux = process.platform === 'linux'
+
+describe
+  .runIf(onLinux)
+  .concurrent('a process whose nodes are stopped ends by itself (F116)', () => {
+    test.each([
+      { when: 'mid-sync', output: 'stopped stopped' },
+      { when: 'start', output: 'stopped stopped' },
+      { when: 'failed start', output: 'LISTEN_FAILED stopped stopped' },
+      { when: 'await using', output: 'stopped stopped' },
+    ])('$when', async ({ when, output }) => {
+      expect(await run(when)).toEqual({ code: 0, output, errors: '' })
+    })
+  })
+
+/** Memory in use, garbage not counted. */
+function liveBytes(): number {
+  setFlagsFromString('--expose-gc')
+  const collectGarbage = runInNewContext('gc') as () => void
+  collectGarbage()
+  const { heapUsed, arrayBuffers } = process.memoryUsage()
+  return heapUsed + arrayBuffers
+}
+
+/** Sockets and servers that are open, once those that close have had their turns. */
+async function openSockets(): Promise<string[]> {
+  for (let turn = 0; turn < 10; turn += 1) await new Promise((resolve) => setImmediate(resolve))
+  return process.getActiveResourcesInfo().filter((kind) => kind.startsWith('TCP'))
+}
+
+test.runIf(onLinux)('after 100 starts and stops heap and handles are flat (F116)', async () => {
+  const nodeAt = (host: string, port: number) =>
+    createNode({ network: 'cycles', transport: tcpTransport({ host, port }) })
+  // A port that the system chose, and that stays the same through all cycles.
+  const scout = nodeAt('127.0.0.2', 0)
+  await scout.start()
+  const { port } = scout.connections.endpoints[0]!
+  await scout.stop()
+  const [acceptor, dialler] = [nodeAt('127.0.0.2', port), nodeAt('127.0.0.1', 0)]
+  acceptor.connections.handle('echo', (bytes) => bytes)
+  let bytesBefore = 0
+  for (let cycle = 0; cycle < 100; cycle += 1) {
+    await Promise.all([acceptor.start(), dialler.start()])
+    const peer = await dialler.connections.connect(`127.0.0.2:${port}`)
+    expect((await peer.request('echo', new Uint8Array(100_000))).length).toBe(100_000)
+    await Promise.all([acceptor.stop(), dialler.stop()])
+    if (cycle === 20) bytesBefore = liveBytes()
+  }
+  expect(await openSockets()).toEqual([])
+  // A cycle that left its connection or its message behind would hold more than this.
+  expect(liveBytes() - bytesBefore).toBeLessThan(79 * 20_000)
+  expect(acceptor.registry.size + dialler.registry.size).toBe(2)
+})
