@@ -25,6 +25,7 @@ import { atMost, Lifecycle, orAborted, type StartOptions } from './lifecycle.js'
 import { patientClock } from './patient-clock.js'
 import { ensureEntry, findEntry, type PeerRegistry } from './peer-registry.js'
 import { offencePoints } from './rules/misbehaviour-score.js'
+import { judgeHealth, type Health } from './rules/health.js'
 import { formatEndpoint, parsePeerAddress } from './rules/peer-ip.js'
 import { sharedAddressHint } from './rules/shared-address.js'
 import { Repeats } from './repeats.js'
@@ -34,8 +35,8 @@ export type { ConnectionEvents, ConnectionStatus }
 
 const debug = createDebug('holdfast:connections')
 
-/** Refusals for one reason are one event in so long. */
-const refusalsIntervalMs = 10_000
+/** What repeats is one event in so long. */
+const repeatsIntervalMs = 10_000
 
 /**
  * Keeps one steady connection per peer: listens, dials, shakes hands, carries out the election, and
@@ -54,6 +55,10 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
   readonly #turns = new TurnQueue()
   readonly #links: Links
   readonly #handlers: AppHandlers
+  /** Handlers and services that throw: whoever sends much can make them do so. */
+  readonly #failures: Repeats<(count: number) => void>
+  /** Since when no connection is established. */
+  #aloneSinceMs = 0
   readonly #services: PeerService[] = []
   readonly #refusals: Repeats<{ readonly remote: Endpoint; readonly reason: CloseReason }>
   #state: RunState = 'stopped'
@@ -79,13 +84,25 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
       throw new TypeError(`the transport '${transport.name}' cannot listen: use listen: false`)
     }
     this.#handlers = new AppHandlers((type, error) => {
-      this.guard(type, () => {
-        throw error
+      this.#failures.note(`handler ${type}`, (count) => {
+        const rethrow = (): never => {
+          throw error
+        }
+        this.guard(type, rethrow, count)
       })
+    })
+    this.#failures = new Repeats({
+      clock,
+      intervalMs: repeatsIntervalMs,
+      tell: (report, count) => {
+        this.#turns.report(() => {
+          report(count)
+        })
+      },
     })
     this.#refusals = new Repeats({
       clock,
-      intervalMs: refusalsIntervalMs,
+      intervalMs: repeatsIntervalMs,
       tell: (event, count) => {
         this.#report('inboundRefused', { ...event, count })
       },
@@ -296,11 +313,28 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
     return taken
   }
 
+  /** How the node stands with the network; looks through the known peers when none is connected. */
+  get health(): Health {
+    const connected = this.#links.incumbents.size
+    const { dialing, queued } = this.#links.dialer.counts
+    return judgeHealth(
+      {
+        state: this.#state,
+        connected,
+        isAnyWanted: connected === 0 && this.#links.dialer.isAnyWanted,
+        isDialing: dialing + queued > 0,
+        aloneMs: this.#clock.now() - this.#aloneSinceMs,
+      },
+      this.#limits.isolatedAfterMs,
+    )
+  }
+
   status(): ConnectionStatus {
     const { dialing, queued } = this.#links.dialer.counts
     const outbound = this.#links.outboundCount()
     return {
       state: this.#state,
+      health: this.health,
       instanceId: this.#links.instanceId,
       endpoints: this.endpoints,
       ownIp: this.#links.ourIp(),
@@ -325,6 +359,7 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
       throw error
     }
     this.#state = 'running'
+    this.#aloneSinceMs = this.#clock.now()
     this.#turns.run(() => {
       this.#links.start()
     })
@@ -380,6 +415,7 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
         })
       }
       this.#refusals.flush()
+      this.#failures.flush()
       this.#state = 'stopped'
     }
   }
@@ -407,6 +443,7 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
         this.#eachService((service) => service.peerDrained?.(peer))
       },
       disconnected: (peer, reason) => {
+        if (this.#links.incumbents.size === 0) this.#aloneSinceMs = this.#clock.now()
         this.#eachService((service) => service.peerDisconnected?.(peer, reason))
         this.#report('peerDisconnected', { peer, reason, droppedBytes: peer.droppedBytes })
       },
@@ -438,7 +475,9 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
 
   readonly #serviceFailed = (error: unknown): void => {
     debug('a service threw: %O', error)
-    this.#report('internalError', { error })
+    this.#failures.note('service', (count) => {
+      this.tell('internalError', { error, count })
+    })
   }
 
   #eachService(call: (service: PeerService) => unknown): void {

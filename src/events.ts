@@ -13,6 +13,8 @@ export interface ListenerErrorInfo {
   /** The event whose listener threw, or the message type whose handler did. */
   readonly event: string
   readonly error: unknown
+  /** How many times, where a handler throws again and again: it is told at intervals then. */
+  readonly count: number
 }
 
 export type CommonEvents = {
@@ -69,23 +71,24 @@ export abstract class EventSource<Events extends EventMap> {
   }
 
   /** Runs a user's function; what it throws, now or in its promise, becomes `listenerError`. */
-  protected guard(event: string, callback: () => unknown): void {
+  protected guard(event: string, callback: () => unknown, count = 1): void {
     try {
       const result = callback()
       if (result instanceof Promise) {
         result.catch((error: unknown) => {
-          this.#report({ event, error })
+          this.#report({ event, error, count })
         })
       }
     } catch (error) {
-      this.#report({ event, error })
+      this.#report({ event, error, count })
     }
   }
 
   #report(info: ListenerErrorInfo): void {
     const listeners = this.#emitter.rawListeners('listenerError')
     if (listeners.length === 0) {
-      console.error(`holdfast: a listener of '${info.event}' threw`, info.error)
+      const times = info.count === 1 ? '' : ` ${info.count} times`
+      console.error(`holdfast: a listener of '${info.event}' threw${times}`, info.error)
       return
     }
     for (const listener of listeners) {

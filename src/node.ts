@@ -14,6 +14,7 @@ import { Lifecycle, type StartOptions } from './lifecycle.js'
 import { PeerMemory } from './peer-memory.js'
 import { PeerRegistry, type PeerIdentity } from './peer-registry.js'
 import { PingMonitor, pingLimitsOf } from './ping-monitor.js'
+import type { Health } from './rules/health.js'
 import type { PingLimits } from './rules/ping-schedule.js'
 import {
   SyncCoordinator,
@@ -123,6 +124,11 @@ export class Node<Sync extends SyncCoordinator | undefined = SyncCoordinator | u
     return this.connections.peers()
   }
 
+  /** How the node stands with the network: see `Health`. */
+  get health(): Health {
+    return this.connections.health
+  }
+
   status(): NodeStatus {
     return { ...this.connections.status(), sync: this.sync?.progress }
   }
@@ -133,9 +139,13 @@ export class Node<Sync extends SyncCoordinator | undefined = SyncCoordinator | u
     try {
       signal.throwIfAborted()
       await this.sync?.start({ signal })
-      await this.connections.start({ signal })
+      try {
+        await this.connections.start({ signal })
+      } catch (error) {
+        await this.sync?.stop().catch(() => undefined)
+        throw error
+      }
     } catch (error) {
-      await this.sync?.stop().catch(() => undefined)
       await this.peerMemory?.stop()
       throw error
     }

@@ -3,6 +3,7 @@ import type { CloseReason } from '../contracts/close-reason.js'
 import type { Direction, Peer } from '../contracts/peer-service.js'
 import type { Endpoint } from '../contracts/transport.js'
 import type { HoldfastError } from '../errors.js'
+import type { Health } from '../rules/health.js'
 
 export type ConnectionEvents = {
   /** A peer is connected: once per establishment, in strict alternation with `peerDisconnected`. */
@@ -53,13 +54,14 @@ export type ConnectionEvents = {
   }) => void
   /** Connections are accepted here. */
   listening: (event: { readonly endpoints: readonly Endpoint[] }) => void
-  /** A service threw: a bug in it. */
-  internalError: (event: { readonly error: unknown }) => void
+  /** A service threw: a bug in it. What repeats is counted, as with `inboundRefused`. */
+  internalError: (event: { readonly error: unknown; readonly count: number }) => void
 }
 
 /** Where a ConnectionManager stands, in numbers. */
 export interface ConnectionStatus {
   readonly state: RunState
+  readonly health: Health
   readonly instanceId: string
   /** Where it listens; empty for a node that only dials. */
   readonly endpoints: readonly Endpoint[]

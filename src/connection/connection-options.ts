@@ -48,6 +48,8 @@ export interface ConnectionManagerLimits {
   /** A peer that reads nothing for so long while its queue is above high water is closed as `slow`. */
   readonly slowPeerMs: number
   readonly requestTimeoutMs: number
+  /** Without a connection for so long, while peers are wanted, the node's health is `isolated`. */
+  readonly isolatedAfterMs: number
   /** Requests of ours that may await their answers, per connection. */
   readonly maxRequests: number
   /** Requests of a peer that may be unanswered; one more closes its connection as `flood`. */
@@ -126,6 +128,7 @@ export const defaultConnectionLimits: ConnectionManagerLimits = {
   sendMaxBytes: 16 * 1024 * 1024,
   slowPeerMs: 30_000,
   requestTimeoutMs: 30_000,
+  isolatedAfterMs: 60_000,
   maxRequests: 1_024,
   maxReplies: 1_024,
   maxHandlerBytes: 4 * 1024 * 1024,

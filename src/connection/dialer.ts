@@ -204,6 +204,14 @@ export class Dialer {
     if (this.#withoutRoom.size > 0) this.#considerAll([...this.#withoutRoom])
   }
 
+  /** Whether there is a peer, not connected, that is dialled sooner or later. */
+  get isAnyWanted(): boolean {
+    for (const entry of entriesOf(this.#registry).values()) {
+      if (!entry.isConnected && this.#isWanted(entry)) return true
+    }
+    return false
+  }
+
   /** Whether a dial waits for its turn. */
   isQueued(entry: PeerEntry): boolean {
     return this.#queue.has(entry)

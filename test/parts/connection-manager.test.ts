@@ -602,7 +602,7 @@ describe('services and listeners', () => {
     node.connections.on('peerConnected', () => void (later += 1))
     node.connections.on('listenerError', (info) => void errors.push(info))
     await establish('inbound', node, world)
-    expect(errors).toEqual([{ event: 'peerConnected', error: new Error('listener') }])
+    expect(errors).toEqual([{ event: 'peerConnected', error: new Error('listener'), count: 1 }])
     expect([later, node.connections.peers().length]).toEqual([1, 1])
   })
 
@@ -684,3 +684,82 @@ async function pingOf(world: World, ping: Promise<number>): Promise<number> {
   await world.advance(200)
   return ping
 }
+
+describe('health', () => {
+  test('tells "connecting", "no peers" and "isolated" apart in each state of the node (F114)', async () => {
+    const world = new World()
+    const node = world.node('10.0.0.1')
+    const { connections } = node
+    expect(connections.health).toBe('stopped')
+    const starting = connections.start()
+    await Promise.resolve()
+    expect(connections.health).toBe('starting')
+    await starting
+    expect(connections.status()).toMatchObject({ health: 'no-peers' })
+    await world.advance(100_000)
+    expect(connections.health).toBe('no-peers')
+    // From when a peer is wanted it is isolated, for it has been alone for long.
+    connections.keep(nobody)
+    expect(connections.health).toBe('isolated')
+    connections.unkeep(nobody)
+    await world.advance(1_000)
+    expect(connections.health).toBe('no-peers')
+
+    const connecting = connections.connect(other).catch(() => undefined)
+    expect(connections.health).toBe('connecting')
+    await world.advance(1_000)
+    await connecting
+    await world.running(other)
+    connections.keep(other)
+    await world.clock.runUntil(() => connections.peers().length > 0, { maxMs: 400_000 })
+    expect(connections.health).toBe('connected')
+    const parted = world.network.faults.partition([node.host], [other])
+    await world.clock.runUntil(() => {
+      expect(connections.health).toBe(connections.peers().length > 0 ? 'connected' : 'connecting')
+      return connections.peers().length === 0
+    })
+    await world.advance(59_999)
+    expect(connections.health).toBe('connecting')
+    await world.advance(1)
+    expect(connections.health).toBe('isolated')
+    parted.heal()
+    await world.clock.runUntil(() => connections.peers().length > 0, { maxMs: 400_000 })
+    expect(connections.health).toBe('connected')
+    const stopping = connections.stop()
+    await Promise.resolve()
+    expect(connections.health).toBe('stopping')
+    await world.advance(2_000)
+    await stopping
+    expect(connections.health).toBe('stopped')
+  })
+})
+
+describe('a repeated condition is one event with a count (F115)', () => {
+  test('10,000 messages whose handler throws, and a service that throws for each', async () => {
+    const world = new World()
+    const node = await world.running('10.0.0.1')
+    const [errors, bugs]: number[][] = [[], []]
+    node.connections.on('listenerError', ({ count }) => void errors!.push(count))
+    node.connections.on('internalError', ({ count }) => void bugs!.push(count))
+    node.connections.handle('bad', () => {
+      throw new Error('a bug')
+    })
+    node.connections.serve({
+      peerMessage: () => {
+        throw new Error('another bug')
+      },
+    })
+    const raw = await establish('inbound', node, world)
+    raw.send({ kind: 'type', number: 0, name: 'bad' })
+    for (let index = 0; index < 10_000; index += 1) {
+      raw.send({ kind: 'message', type: 0, bytes: Uint8Array.of(1) })
+      raw.send({ kind: 'cancel', id: index })
+      if (index % 100 === 0) await world.advance(50)
+    }
+    await world.advance(1_000)
+    expect([errors, bugs]).toEqual([[1], [1]])
+    await world.advance(9_000)
+    expect([errors!.length, bugs!.length]).toEqual([2, 2])
+    expect(errors![1]).toBe(9_999)
+  })
+})
