@@ -761,5 +761,12 @@ describe('a repeated condition is one event with a count (F115)', () => {
     await world.advance(9_000)
     expect([errors!.length, bugs!.length]).toEqual([2, 2])
     expect(errors![1]).toBe(9_999)
+    // What is held back when it stops is told then, and no timer is left.
+    raw.send({ kind: 'message', type: 0, bytes: Uint8Array.of(1) })
+    await world.advance(100)
+    const stopping = node.connections.stop()
+    await world.advance(2_000)
+    await stopping
+    expect([errors!.length, world.clock.pendingTimers]).toEqual([3, 0])
   })
 })

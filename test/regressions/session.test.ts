@@ -113,6 +113,50 @@ describe.each(directions)('over an %s connection', (direction) => {
     },
   )
 
+  test('for each request type a reply arrives (F34)', async () => {
+    const world = new World()
+    const chain = testChain({ length: 20 })
+    const node = await chainNode(world, '10.0.0.1', chain)
+    node.connections.handle('echo', (bytes) => bytes)
+    await node.start()
+    const peer = world.raw('10.0.0.9')
+    await peer.listen((connection) => void connection.shakeHands({ decides: false }))
+    const dialled =
+      direction === 'inbound' ? peer.dial('10.0.0.1').shakeHands({ decides: false }) : undefined
+    if (dialled === undefined) void node.connections.connect('10.0.0.9')
+    await world.advance(200)
+    expect(node.peers().map((other) => other.direction)).toEqual([direction])
+    const replies: unknown[] = []
+    const raw = dialled ?? peer.accepted[0]!
+    raw.onMessage = (message) => {
+      if (message.kind !== 'ping') replies.push([message.kind, 'id' in message ? message.id : 0])
+    }
+    const { height, hash: tipHash } = chain.tip
+    raw.send(
+      { kind: 'ping', nonce: 5n },
+      type,
+      { kind: 'request', id: 1, type: 0, bytes: Uint8Array.of(1) },
+      { kind: 'request', id: 2, type: 0, bytes: empty },
+      { kind: 'getHeaders', id: 3, locator: [{ height, hash: tipHash }], count: 10 },
+      { kind: 'getBlocks', id: 4, from: 0, count: 3, maxBytes: 100_000 },
+      { kind: 'getBlocks', id: 5, from: 1_000, count: 3, maxBytes: 100_000 },
+    )
+    await world.advance(2_000)
+    expect(replies).toEqual(
+      expect.arrayContaining([
+        ['pong', 0],
+        ['answer', 1],
+        ['answer', 2],
+        ['headers', 3],
+        ['blocks', 4],
+        ['notFound', 5],
+      ]),
+    )
+    const stopping = node.stop()
+    await world.advance(2_000)
+    await stopping
+  })
+
   test('an unknown type is counted and ignored, and the connection stays (F34)', async () => {
     const world = new World()
     const node = await world.running('10.0.0.1')
