@@ -185,6 +185,10 @@ function isAdmissible(candidate: Candidate): candidate is Admissible {
   return candidate.stage === 'held' || candidate.stage === 'admitted'
 }
 
+function isHeldFromFirstPing(candidate: Candidate): boolean {
+  return candidate.stage === 'held' && candidate.firstPing === 1
+}
+
 /** One slot in the middle of one step. */
 class Draft {
   readonly effects: SlotEffect[] = []
@@ -251,7 +255,7 @@ class Draft {
         if (this.#hold?.dialId === event.id) this.#hold = { dialId: event.id, isExpired: true }
         return
       case 'heldExpired':
-        if (this.#find(event.id)?.stage === 'held') this.#closeCandidate(event.id, 'duplicate')
+        this.#heldExpired(event.id)
         return
       case 'challengeExpired':
         if (this.#challenge !== null && this.#incumbent?.id === event.id) {
@@ -374,7 +378,7 @@ class Draft {
 
   /** A challenge runs exactly while somebody is held. */
   #challengeForHeld(incumbentId: ConnectionId): void {
-    const isWanted = this.#candidates.some((candidate) => candidate.stage === 'held')
+    const isWanted = this.#isAnyoneHeld()
     if (isWanted && this.#challenge === null) this.#sendPing(incumbentId, 1, 1)
     if (!isWanted) this.#endChallenge(incumbentId)
   }
@@ -411,8 +415,34 @@ class Draft {
       this.#loseIncumbent()
     } else {
       // It lives, or cannot be judged: whoever is still held waits for his own deadline.
-      this.#sendPing(incumbentId, lastPing + 1, 1)
+      for (const candidate of this.#candidates) {
+        if (isHeldFromFirstPing(candidate) && lastPing >= this.#lastPingOfTwoRounds)
+          this.#closeCandidate(candidate.id, 'duplicate')
+      }
+      if (this.#isAnyoneHeld()) this.#sendPing(incumbentId, lastPing + 1, 1)
     }
+  }
+
+  #isAnyoneHeld(): boolean {
+    return this.#candidates.some((candidate) => candidate.stage === 'held')
+  }
+
+  /**
+   * The deadline of a candidate that was held from the first ping on falls due together with the end of
+   * the second round. That goes first, in whatever order the timers fire: bytes of a dead incumbent that
+   * were in flight spoil the first round, but not the second one.
+   */
+  #heldExpired(id: ConnectionId): void {
+    const candidate = this.#find(id)
+    if (candidate?.stage !== 'held') return
+    const lastPing = this.#challenge?.lastPing ?? 0
+    const isDecidedByRound =
+      isHeldFromFirstPing(candidate) && lastPing === this.#lastPingOfTwoRounds
+    if (!isDecidedByRound) this.#closeCandidate(id, 'duplicate')
+  }
+
+  get #lastPingOfTwoRounds(): number {
+    return 2 * this.#limits.challengePings
   }
 
   #endChallenge(incumbentId: ConnectionId): void {

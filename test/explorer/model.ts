@@ -172,12 +172,23 @@ export class Model extends Network {
     }
   }
 
-  /** A candidate is refused: if the incumbent was dead when it came, it must not be for that one's sake. */
+  /**
+   * A candidate is refused. If the incumbent was dead when it came, it must not be for that one's sake:
+   * but where bytes of the dead one still came in, or the candidate came in the middle of a challenge, or
+   * its time was cut short.
+   */
   #refused(connection: number, side: number): void {
-    const isExpiry = this.#stepped === event.heldExpired
-    const isForDead = (this.ends(connection) & at.waitsForDeadBit(side)) !== 0
-    if (isForDead && !isExpiry)
-      this.violation ??= `connection ${connection} is refused for one that was dead when it came`
+    if ((this.ends(connection) & at.waitsForDeadBit(side)) === 0) return
+    const { candidates, incumbent } = this.table.view(this.#before).state
+    const isHeard =
+      incumbent !== null && (this.ends(incumbent.id) & at.heardBit(this.#side(incumbent.id))) !== 0
+    if (this.#stepped === event.challengeExpired && isHeard) return
+    if (this.#stepped === event.heldExpired) {
+      const candidate = candidates.find(({ id }) => id === connection)
+      const isLater = candidate?.stage === 'held' && candidate.firstPing > 1
+      if (isHeard || isLater || (this.ends(connection) & at.touchedBit) !== 0) return
+    }
+    this.violation ??= `connection ${connection} is refused for one that was dead when it came`
   }
 
   /** The arbiter as this end sees it: a pure function of what the HELLOs said, computed once. */

@@ -147,6 +147,19 @@ describe.each(roles)('a duplicate where $role', ({ nodeIp, peerIp }) => {
     expect(node.peer.remote).toEqual(restarted.peer.local)
   })
 
+  test('bytes that were in flight when the incumbent died cost the newcomer one more round, and no redial (F18)', async () => {
+    const takeover = await beginTakeover(nodeIp, peerIp)
+    const { world, node, s1, s2 } = takeover
+    const heldMs = world.clock.now()
+    s1.send({ kind: 'ping', nonce: 1n })
+    await world.advance(challengeTimeoutMs + 500)
+    expect([node.disconnected.length, s2.isOpen]).toEqual([0, true])
+    await finishTakeover(takeover)
+    expect(s1.all('ping').length).toBeGreaterThanOrEqual(6)
+    expect(world.clock.now() - heldMs).toBeLessThanOrEqual(2 * challengeTimeoutMs + 500)
+    expect(node.reasons).toMatchObject([{ kind: 'ping-timeout', by: 'us' }])
+  })
+
   test('where much was in flight to a silent incumbent, the ordinary ping rule decides (F18)', async () => {
     const world = new World()
     const node = await world.running(nodeIp)

@@ -368,6 +368,48 @@ describe('a newcomer while there is an incumbent', () => {
     ])
   })
 
+  const inLastStep = challenged.then(
+    challengeOver(1, 'silent'),
+    challengeOver(1, 'silent'),
+    challengeOver(1, 'heard'),
+    challengeOver(1, 'silent'),
+    challengeOver(1, 'silent'),
+  )
+
+  test('whose deadline ties with the end of the second round waits for its verdict: silent', () => {
+    const tied = inLastStep.then(expired('held', 2))
+    expect(tied.effects).toEqual([])
+    const dropped = tied.then(challengeOver(1, 'silent'))
+    expect(dropped.effects).toContain('close 1: silent')
+    expect(dropped.state.candidates).toMatchObject([{ id: 2, stage: 'admitted' }])
+  })
+
+  test('is refused at the end of the second round when the incumbent was heard, whichever timer is first', () => {
+    for (const before of [inLastStep, inLastStep.then(expired('held', 2))]) {
+      const refused = before.then(challengeOver(1, 'heard'))
+      expect(refused.effects).toEqual([
+        'cancelTimer held 2',
+        'close 2: duplicate',
+        'cancelTimer challenge 1',
+      ])
+      expect(refused.state.incumbent?.id).toBe(1)
+    }
+  })
+
+  test('that came in the middle of a challenge is decided at its own deadline', () => {
+    const later = challenged.then(hello(3, theirs), challengeOver(1, 'silent'))
+    const atDeadline = later.then(
+      challengeOver(1, 'silent'),
+      challengeOver(1, 'heard'),
+      challengeOver(1, 'silent'),
+      challengeOver(1, 'silent'),
+      expired('held', 3),
+    )
+    expect(atDeadline.effects).toEqual(['cancelTimer held 3', 'close 3: duplicate'])
+    const others = atDeadline.then(challengeOver(1, 'heard'))
+    expect(others.effects).toContain('close 2: duplicate')
+  })
+
   test('is admitted when the incumbent closes (F18)', () => {
     const played = withIncumbent.then(hello(2, theirDialWeDecide), closed(1))
     expect(played.effects).toEqual([

@@ -1,3 +1,5 @@
+import { shellMutants } from './shell-list.js'
+
 /** One exact piece of text in a file of src, and what stands there instead. */
 export interface Edit {
   readonly file: string
@@ -11,6 +13,8 @@ export interface Mutant {
   readonly edits: readonly Edit[]
   /** A test file that is asked when the explorer finds nothing. */
   readonly test?: string
+  /** Not in the election, but in what carries it out: paths are replayed on real nodes, and no more. */
+  readonly isInShell?: boolean
   /** Among the few that a quick run breaks. */
   readonly isQuick?: boolean
 }
@@ -225,4 +229,32 @@ export const mutants: readonly Mutant[] = [
       ),
     ],
   },
+  {
+    name: 'the hold begins anew each time it ends',
+    edits: [
+      inElection(
+        'if (this.#hold?.dialId === event.id) this.#hold = { dialId: event.id, isExpired: true }',
+        "if (this.#hold?.dialId === event.id) this.effects.push({ kind: 'setTimer', timer: 'hold', id: event.id })",
+      ),
+    ],
+  },
+  {
+    name: 'a challenge that was not answered begins again, and again',
+    edits: [
+      inElection(
+        '} else if (isSilent) {',
+        '} else if (isSilent) {\n      this.#sendPing(incumbentId, 1, 1)\n    } else if (lastPing < 0) {',
+      ),
+    ],
+  },
+  {
+    name: 'the deadline of a held candidate goes before the verdict that is due with it',
+    edits: [
+      inElection(
+        'isHeldFromFirstPing(candidate) && lastPing === this.#lastPingOfTwoRounds',
+        'isHeldFromFirstPing(candidate) && lastPing < 0',
+      ),
+    ],
+  },
+  ...shellMutants,
 ]

@@ -24,7 +24,8 @@ try {
 /** Breaks one rule after the other; true when something caught each of them. */
 function run(): boolean {
   const tests = new Set(chosen.flatMap(({ test }) => (test === undefined ? [] : [test])))
-  const complaint = workshop.explore({ isSmall: true }) ?? firstComplaint(tests)
+  const complaint =
+    workshop.explore({ isSmall: true }) ?? workshop.replay() ?? firstComplaint(tests)
   if (complaint !== undefined) {
     console.log(`The unedited copy does not pass: ${complaint}`)
     return false
@@ -51,6 +52,7 @@ function firstComplaint(tests: Iterable<string>): string | undefined {
 function killerOf(mutant: Mutant): string | undefined {
   workshop.edit(mutant.edits)
   try {
+    if (mutant.isInShell === true) return workshop.replay()
     return (
       workshop.explore({ isSmall: true }) ??
       (mutant.test === undefined

@@ -48,18 +48,31 @@ export class Workshop {
 
   /** What the explorer found first, or undefined when all holds. */
   explore(options: { readonly isSmall: boolean }): string | undefined {
-    const size = options.isSmall ? ['--small'] : []
+    return this.#explorer('the explorer', [
+      '--replay',
+      '0',
+      ...(options.isSmall ? ['--small'] : []),
+    ])
+  }
+
+  /** Where a replay on real nodes differs first from the model, or undefined. */
+  replay(): string | undefined {
+    return this.#explorer('the replay', ['--only-replay', '--small', '--replay', '10'])
+  }
+
+  #explorer(name: string, parameters: readonly string[]): string | undefined {
     const main = join(this.#directory, 'test/explorer/main.ts')
-    const { status, stdout, stderr } = this.#node(['--import', 'tsx', main, '--json', ...size])
+    const command = ['--import', 'tsx', main, '--json', ...parameters]
+    const { status, stdout, stderr } = this.#node(command)
     if (status === 0) return undefined
-    let worlds: { name: string; violation?: string }[]
+    let worlds: { name: string; violation?: string; mismatch?: { what: string[] } }[]
     try {
       worlds = (JSON.parse(stdout) as { worlds: typeof worlds }).worlds
     } catch {
-      return `the explorer, which gives up: ${/^\w*Error: .*$/m.exec(stderr)?.[0] ?? stderr}`
+      return `${name}, which gives up: ${/^\w*Error: .*$/m.exec(stderr)?.[0] ?? stderr}`
     }
-    const found = worlds.find(({ violation }) => violation !== undefined)
-    return `the explorer, in "${found?.name}": ${found?.violation}`
+    const found = worlds.find(({ violation, mismatch }) => (violation ?? mismatch) !== undefined)
+    return `${name}, in "${found?.name}": ${found?.violation ?? found?.mismatch?.what[0]}`
   }
 
   /** The first test of a file that fails, or undefined when all pass. */
