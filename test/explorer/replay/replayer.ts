@@ -14,7 +14,7 @@ import {
   timerOfDetail,
   type MoveKind,
 } from '../moves.js'
-import { message as messageKind } from '../fifo.js'
+import { maxPing, message as messageKind } from '../fifo.js'
 import { RawEnd } from './raw-end.js'
 import { idIn, ReplayProcess, type PendingDial } from './process.js'
 import { otherSide, Wire, WireEnd, type Item, type Side } from './wire.js'
@@ -245,7 +245,9 @@ export class Replayer {
     const name = `${at.timerKinds[kind]} ${this.idAt(wire, side)}`
     this.#expectToFire(process, name)
     // One that ends before any answer could come ends with all of its steps.
-    if (isEarly && kind === at.timer.challenge) while (process.clock.fire(name)) continue
+    if (!isEarly || kind !== at.timer.challenge) return
+    for (let steps = 2; process.clock.fire(name); steps++)
+      if (steps > maxPing) throw new ReplayError(`the timer '${name}' is set again, and again`)
   }
 
   #expectToFire(process: ReplayProcess, name: string): void {
