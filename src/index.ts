@@ -13,6 +13,11 @@ export type {
   RestoreResult,
 } from './peer-registry.js'
 
+export { PeerExchange } from './peer-exchange.js'
+export type { PeerExchangeEvents, PeerExchangeOptions } from './peer-exchange.js'
+export { defaultPeerExchangeLimits } from './rules/peer-exchange.js'
+export type { PeerExchangeLimits } from './rules/peer-exchange.js'
+
 export { PeerMemory } from './peer-memory.js'
 export type { PeerMemoryEvents, PeerMemoryOptions } from './peer-memory.js'
 
@@ -78,6 +83,7 @@ export type {
   PeerStore,
   RegistrySnapshot,
 } from './contracts/peer-store.js'
+export type * from './contracts/exchange-messages.js'
 export type { Random } from './contracts/random.js'
 export type {
   ConnectionSecurity,

@@ -11,10 +11,12 @@ import type { Peer } from './contracts/peer-service.js'
 import type { PeerStore } from './contracts/peer-store.js'
 import { EventSource } from './events.js'
 import { Lifecycle, type StartOptions } from './lifecycle.js'
+import { PeerExchange } from './peer-exchange.js'
 import { PeerMemory } from './peer-memory.js'
 import { PeerRegistry, type PeerIdentity } from './peer-registry.js'
 import { PingMonitor, pingLimitsOf } from './ping-monitor.js'
 import type { Health } from './rules/health.js'
+import type { PeerExchangeLimits } from './rules/peer-exchange.js'
 import type { PingLimits } from './rules/ping-schedule.js'
 import {
   SyncCoordinator,
@@ -43,6 +45,8 @@ export interface NodeOptions
   readonly registry?: PeerRegistry
   /** Where what is known of peers outlives the process, for instance `filePeerStore(path)`. */
   readonly peerStore?: PeerStore
+  /** Peers tell each other of peers. Off by default. */
+  readonly peerExchange?: boolean | Partial<PeerExchangeLimits>
   /** Peers that are kept: dialled, and dialled again after each real end. `IP` or `IP:port`. */
   readonly peers?: readonly string[]
   /** Without it there is no sync. */
@@ -70,6 +74,8 @@ export class Node<Sync extends SyncCoordinator | undefined = SyncCoordinator | u
   readonly registry: PeerRegistry
   /** Undefined for a node without a `peerStore`. */
   readonly peerMemory: PeerMemory | undefined
+  /** Undefined unless `peerExchange` is on. */
+  readonly peerExchange: PeerExchange | undefined
   readonly connections: ConnectionManager
   readonly pings: PingMonitor
   readonly sync: Sync
@@ -79,6 +85,7 @@ export class Node<Sync extends SyncCoordinator | undefined = SyncCoordinator | u
   constructor(parts: {
     readonly registry: PeerRegistry
     readonly peerMemory: PeerMemory | undefined
+    readonly peerExchange: PeerExchange | undefined
     readonly connections: ConnectionManager
     readonly pings: PingMonitor
     readonly sync: Sync
@@ -86,6 +93,7 @@ export class Node<Sync extends SyncCoordinator | undefined = SyncCoordinator | u
     super()
     this.registry = parts.registry
     this.peerMemory = parts.peerMemory
+    this.peerExchange = parts.peerExchange
     this.connections = parts.connections
     this.pings = parts.pings
     this.sync = parts.sync
@@ -181,7 +189,8 @@ export function createNode(options: NodeOptions & { readonly chain?: undefined }
 export function createNode(options: NodeOptions): Node
 export function createNode(options: NodeOptions): Node {
   checkTogether(options)
-  const { peers = [], chain, peerStore, clock, random, registry = newRegistry(options) } = options
+  const { peers = [], chain, peerStore, peerExchange: exchangeOptions = false } = options
+  const { clock, random, registry = newRegistry(options) } = options
   const plugs = { ...(clock && { clock }), ...(random && { random }) }
   const connections = new ConnectionManager({ ...options, registry })
   const pings = new PingMonitor({ ...options, ...plugs })
@@ -190,8 +199,18 @@ export function createNode(options: NodeOptions): Node {
   if (sync !== undefined) connections.serve(sync)
   const peerMemory = peerStore && new PeerMemory({ registry, store: peerStore, ...plugs })
   if (peerMemory !== undefined) connections.serve(peerMemory)
+  const peerExchange =
+    exchangeOptions === false
+      ? undefined
+      : new PeerExchange({
+          ...(exchangeOptions === true ? {} : exchangeOptions),
+          registry,
+          ...plugs,
+          listeningPort: () => options.advertisedPort ?? connections.endpoints[0]?.port,
+        })
+  if (peerExchange !== undefined) connections.serve(peerExchange)
   for (const peer of peers) connections.keep(peer)
-  return new Node({ registry, peerMemory, connections, pings, sync })
+  return new Node({ registry, peerMemory, peerExchange, connections, pings, sync })
 }
 
 function newRegistry({ clock, identity, transport }: NodeOptions): PeerRegistry {

@@ -2,6 +2,7 @@ import type { Clock } from './contracts/clock.js'
 import type { RegistrySnapshot } from './contracts/peer-store.js'
 import { systemClock } from './defaults.js'
 import { BanList } from './registry/ban-list.js'
+import { Departed } from './registry/departed.js'
 import { PeerEntry, type PeerFailure, type PeerSource } from './registry/peer-entry.js'
 import {
   infoOf,
@@ -61,8 +62,12 @@ let ensureEntry: (
 
 /** The scores of peers that misbehaved: they are kept with what is known of peers. */
 let scoresOf: (registry: PeerRegistry) => ScoreBook
+
 /** The entry that an address or a key names. Throws HoldfastError INVALID_ADDRESS. */
 let findEntry: (registry: PeerRegistry, name: string) => PeerEntry | undefined
+
+/** Makes a peer known that other peers told of. Returns whether that is news. */
+let hearOf: (registry: PeerRegistry, address: PeerAddress) => boolean
 
 /** Tells `onChanged` of what users and other peers made known, of bans, and of what is forgotten. Returns how to end it. */
 let watchRegistry: (
@@ -91,12 +96,14 @@ export class PeerRegistry {
   readonly #bans: BanList
   readonly #scores = new ScoreBook()
   readonly #watchers = new Set<(change: RegistryChange) => void>()
+  readonly #departed: Departed
 
   static {
     entriesOf = (registry) => registry.#entries
     scoresOf = (registry) => registry.#scores
     ensureEntry = (registry, address, source, key) => registry.#ensure(address, source, key)
     findEntry = (registry, name) => registry.#find(name)
+    hearOf = (registry, address) => registry.#hear(address)
     watchRegistry = (registry, onChanged) => {
       registry.#watchers.add(onChanged)
       return () => registry.#watchers.delete(onChanged)
@@ -123,6 +130,7 @@ export class PeerRegistry {
     this.identity = identity
     this.#defaultPort = defaultPort
     this.#bans = new BanList(clock, maxBans)
+    this.#departed = new Departed(clock, maxKnownPeers)
   }
 
   /** How many peers are known. */
@@ -284,6 +292,23 @@ export class PeerRegistry {
     return entry
   }
 
+  /**
+   * Hearsay changes nothing of a peer that is known, but that another port may be tried where nobody ever
+   * answered. It brings back neither who is banned nor who made room a short while ago.
+   */
+  #hear(address: PeerAddress): boolean {
+    const key = this.#keyOf(address)
+    const known = this.#entries.get(key)
+    if (known !== undefined) {
+      const isFruitless = known.isHearsay && known.failures > 0 && !known.isOpen
+      if (!isFruitless || known.configuredPort === address.port) return false
+    }
+    if (this.#bans.of(address.ip) !== undefined || this.#departed.has(key)) return false
+    const entry = this.#ensure(address, 'exchange')
+    if (entry !== undefined && known === undefined) this.#tell({ kind: 'entry', entry })
+    return entry !== undefined && known === undefined
+  }
+
   #hasRoomFor(source: PeerSource): boolean {
     if (this.#entries.size < this.#maxKnownPeers) return true
     const evicted = chooseEvicted(this.#evictable(), { isHearsay: source === 'exchange' })
@@ -303,6 +328,7 @@ export class PeerRegistry {
     this.#entries.delete(entry.key)
     entry.answeredBy(entry)
     entry.isForgotten = true
+    this.#departed.add(entry.key)
     this.#tell({ kind: 'entry', entry })
   }
 
@@ -311,4 +337,4 @@ export class PeerRegistry {
   }
 }
 
-export { ensureEntry, entriesOf, findEntry, scoresOf, watchRegistry }
+export { ensureEntry, entriesOf, findEntry, hearOf, scoresOf, watchRegistry }

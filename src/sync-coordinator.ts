@@ -184,6 +184,8 @@ export class SyncCoordinator extends EventSource<SyncEvents> implements PeerServ
   peerMessage(peer: ServicePeer, message: ServiceMessage): void {
     switch (message.kind) {
       case 'pong':
+      case 'getPeers':
+      case 'peers':
         return
       case 'getBlocks':
       case 'getHeaders':

@@ -1,3 +1,4 @@
+import type { ExchangeMessage } from '../contracts/exchange-messages.js'
 import type { SyncMessage } from '../contracts/sync-messages.js'
 import { maxBodyBytes, kindNumbers, type WireMessage } from '../wire/messages.js'
 
@@ -23,6 +24,7 @@ const headersBytes = maxBodyBytes(kindNumbers.headers, {
 export class Asked {
   #pongs = 0
   #answers = 0
+  #peers = 0
   #syncReplies = 0
   #syncBytes = 0
 
@@ -34,7 +36,8 @@ export class Asked {
     this.#answers += 1
   }
 
-  syncSent(message: SyncMessage): void {
+  serviceSent(message: SyncMessage | ExchangeMessage): void {
+    if (message.kind === 'getPeers') this.#peers += 1
     if (message.kind !== 'getBlocks' && message.kind !== 'getHeaders') return
     this.#syncReplies += 1
     this.#syncBytes += message.kind === 'getBlocks' ? message.maxBytes : headersBytes
@@ -57,6 +60,10 @@ export class Asked {
         if (this.#answers === 0) return 'pointless'
         this.#answers -= 1
         return 'asked'
+      case 'peers':
+        if (this.#peers === 0) return 'pointless'
+        this.#peers -= 1
+        return 'asked'
       case 'blocks':
         return this.#judgeReply(frameBytes, message.last)
       case 'headers':
@@ -71,6 +78,7 @@ export class Asked {
       case 'getHeaders':
       case 'getBlocks':
       case 'cancel':
+      case 'getPeers':
         return 'unasked'
     }
   }

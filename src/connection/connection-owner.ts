@@ -1,4 +1,5 @@
 import type { CloseReason } from '../contracts/close-reason.js'
+import type { ExchangeMessage } from '../contracts/exchange-messages.js'
 import type { PeerHello, PongEvent } from '../contracts/peer-service.js'
 import type { SyncMessage } from '../contracts/sync-messages.js'
 import type { PeerConnection } from './peer-connection.js'
@@ -41,7 +42,8 @@ export interface ConnectionOwner {
   helloReceived(connection: PeerConnection, hello: PeerHello, nonce: string): void
   readyReceived(connection: PeerConnection): void
   pongReceived(connection: PeerConnection, pong: PongEvent): void
-  syncReceived(connection: PeerConnection, message: SyncMessage): void
+  /** A message for the services. */
+  serviceReceived(connection: PeerConnection, message: SyncMessage | ExchangeMessage): void
   appReceived(connection: PeerConnection, delivery: AppDelivery): void
   /** The send queue is at or below its high-water mark again. */
   drained(connection: PeerConnection): void

@@ -1,6 +1,7 @@
 import createDebug from 'debug'
 import type { CloseReason } from '../contracts/close-reason.js'
 import type { Clock } from '../contracts/clock.js'
+import type { ExchangeMessage } from '../contracts/exchange-messages.js'
 import type { PeerHello, PongEvent, ServiceMessage } from '../contracts/peer-service.js'
 import type { Random } from '../contracts/random.js'
 import type { SyncMessage } from '../contracts/sync-messages.js'
@@ -335,7 +336,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     this.#observer.message(connection, pong)
   }
 
-  syncReceived(connection: PeerConnection, message: SyncMessage): void {
+  serviceReceived(connection: PeerConnection, message: SyncMessage | ExchangeMessage): void {
     this.#observer.message(connection, message)
   }
 

@@ -1,5 +1,6 @@
 import type { CloseReason } from '../contracts/close-reason.js'
 import type { Clock } from '../contracts/clock.js'
+import type { ExchangeMessage } from '../contracts/exchange-messages.js'
 import type { Direction, PeerHello, RoundTrip, ServicePeer } from '../contracts/peer-service.js'
 import type { Random } from '../contracts/random.js'
 import type { SyncMessage } from '../contracts/sync-messages.js'
@@ -21,7 +22,7 @@ import { DrainWatch } from './drain-watch.js'
 import { FrameLoop, type FrameLoopHost } from './frame-loop.js'
 import { ReadBrake } from './read-brake.js'
 import { byeFrame, Release } from './release.js'
-import { isSyncReply, ReplyCount } from './reply-count.js'
+import { isServiceReply, ReplyCount } from './reply-count.js'
 import { RoundTrips } from './round-trips.js'
 import { SendQueue } from './send-queue.js'
 import { TrafficBudget } from './traffic-budget.js'
@@ -284,11 +285,11 @@ export class PeerConnection implements ServicePeer {
     return this.#app.request(type, bytes, { signal: options.signal, timeoutMs })
   }
 
-  post(message: SyncMessage): boolean {
+  post(message: SyncMessage | ExchangeMessage): boolean {
     if (this.#stage !== 'established') return false
-    const isReply = isSyncReply(message)
+    const isReply = isServiceReply(message)
     if (isReply && !this.#replies.add()) return false
-    this.#asked.syncSent(message)
+    this.#asked.serviceSent(message)
     this.#sendBulk(encodeMessage(message), isReply ? this.#replies.sent : undefined)
     return true
   }
@@ -382,7 +383,9 @@ export class PeerConnection implements ServicePeer {
       case 'notFound':
       case 'busy':
       case 'cancel':
-        this.#owner.syncReceived(this, message)
+      case 'getPeers':
+      case 'peers':
+        this.#owner.serviceReceived(this, message)
         return
       default:
         message satisfies never

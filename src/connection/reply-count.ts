@@ -1,3 +1,4 @@
+import type { ExchangeMessage } from '../contracts/exchange-messages.js'
 import type { SyncMessage } from '../contracts/sync-messages.js'
 
 /**
@@ -29,18 +30,20 @@ export class ReplyCount {
 }
 
 /** Replies of which each ends a request of the peer, or is a part of one. */
-export function isSyncReply(message: SyncMessage): boolean {
+export function isServiceReply(message: SyncMessage | ExchangeMessage): boolean {
   switch (message.kind) {
     case 'headers':
     case 'blocks':
     case 'notFound':
     case 'busy':
+    case 'peers':
       return true
     case 'status':
     case 'announce':
     case 'getHeaders':
     case 'getBlocks':
     case 'cancel':
+    case 'getPeers':
       return false
   }
 }

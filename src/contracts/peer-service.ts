@@ -1,4 +1,5 @@
 import type { CloseReason } from './close-reason.js'
+import type { ExchangeMessage } from './exchange-messages.js'
 import type { ConnectionSecurity } from './security.js'
 import type { SyncMessage } from './sync-messages.js'
 import type { Endpoint } from './transport.js'
@@ -101,8 +102,11 @@ export interface ServicePeer extends Peer {
   /** How long reading was paused by us, in all, up to now: deadlines on the peer stand still then. */
   readonly readPausedMs: number
 
-  /** Sends a sync message; as `send`, but false when it was not taken because the connection is over. */
-  post(message: SyncMessage): boolean
+  /**
+   * Sends one of the library's own messages; as `send`, but false when it was not taken because the
+   * connection is over.
+   */
+  post(message: SyncMessage | ExchangeMessage): boolean
 
   /**
    * Sends a ping with a fresh nonce, ahead of queued bulk, and returns the nonce. Its pong arrives as a
@@ -124,7 +128,7 @@ export interface PongEvent {
 }
 
 /** What the one loop of a connection hands to the services. */
-export type ServiceMessage = PongEvent | SyncMessage
+export type ServiceMessage = PongEvent | SyncMessage | ExchangeMessage
 
 /**
  * A part that works on established connections: PingMonitor and SyncCoordinator are two, and a user's

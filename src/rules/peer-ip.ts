@@ -102,6 +102,17 @@ export function scopeOf(ip: PeerIp): IpScope {
   }
 }
 
+/** The 4 or 16 bytes of an address. */
+export function peerIpBytes(ip: string): Uint8Array {
+  return Uint8Array.from(ipaddr.parse(ip).toByteArray())
+}
+
+/** The address of 4 or 16 bytes, IPv4-mapped IPv6 as IPv4; undefined for another number of them. */
+export function peerIpFromBytes(bytes: Uint8Array): PeerIp | undefined {
+  if (bytes.length !== 4 && bytes.length !== 16) return undefined
+  return parseHost(ipaddr.fromByteArray([...bytes]).toString())?.ip
+}
+
 function withPort(
   parsed: Pick<PeerAddress, 'ip' | 'host'> | undefined,
   port: string | undefined,

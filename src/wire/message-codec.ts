@@ -1,7 +1,8 @@
 import type { BlockRef } from '../contracts/block-store.js'
 import type { ChainTip } from '../contracts/chain-rules.js'
+import type { ToldPeer } from '../contracts/exchange-messages.js'
 import type { NotFoundReason } from '../contracts/sync-messages.js'
-import { tryParsePeerIp } from '../rules/peer-ip.js'
+import { peerIpBytes, peerIpFromBytes, tryParsePeerIp } from '../rules/peer-ip.js'
 import {
   BinaryReader,
   BinaryWriter,
@@ -33,6 +34,7 @@ import {
   maxHeaders,
   maxLocatorEntries,
   maxNetworkBytes,
+  maxToldPeers,
   maxTypeNameBytes,
   maxWeightBytes,
   type RefusalCode,
@@ -150,6 +152,10 @@ function encodeBody(message: WireMessage): Uint8Array[] {
       return [encodeFields({ id: message.id, retryAfterMs: durationField(message.retryAfterMs) })]
     case 'cancel':
       return [encodeFields({ id: message.id })]
+    case 'getPeers':
+      return [encodeFields({ count: message.count })]
+    case 'peers':
+      return [encodeFields({ peers: message.peers.map(({ ip, port }) => [peerIpBytes(ip), port]) })]
   }
 }
 
@@ -206,6 +212,12 @@ function decodeBody(kind: WireMessage['kind'], body: Uint8Array): WireMessage {
     case 'busy':
     case 'cancel':
       return decodeSync(kind, new CborFields(body))
+    case 'getPeers':
+      return { kind, count: new CborFields(body).integer('count', 1, maxToldPeers) }
+    case 'peers': {
+      const told = new CborFields(body).list('peers', maxToldPeers)
+      return { kind, peers: told.flatMap(readToldPeer) }
+    }
   }
 }
 
@@ -268,6 +280,14 @@ function decodeSync(
     case 'cancel':
       return { kind, id }
   }
+}
+
+/** What is not understood is left out: later versions may tell of other kinds of addresses. */
+function readToldPeer(value: unknown): readonly ToldPeer[] {
+  const [address, port] = Array.isArray(value) ? (value as readonly unknown[]) : []
+  const ip = address instanceof Uint8Array ? peerIpFromBytes(address) : undefined
+  const isPort = typeof port === 'number' && Number.isInteger(port) && port >= 1 && port <= 65_535
+  return ip !== undefined && isPort ? [{ ip, port }] : []
 }
 
 function refField(ref: BlockRef): [number, Uint8Array | string] {

@@ -1,4 +1,5 @@
 import type { Block } from '../contracts/block-store.js'
+import type { ExchangeMessage } from '../contracts/exchange-messages.js'
 import type { PeerHello } from '../contracts/peer-service.js'
 import type { SyncMessage } from '../contracts/sync-messages.js'
 
@@ -80,6 +81,7 @@ export type WireMessage =
   | AnswerMessage
   | RefusalMessage
   | SyncMessage
+  | ExchangeMessage
 
 export type MessageKind = WireMessage['kind']
 
@@ -104,6 +106,8 @@ export const kindNumbers = {
   notFound: 0x36,
   busy: 0x37,
   cancel: 0x38,
+  getPeers: 0x40,
+  peers: 0x41,
 } as const satisfies Record<MessageKind, number>
 
 const kindNames = new Map<number, MessageKind>(
@@ -134,6 +138,8 @@ const bodyLimits: Partial<Record<MessageKind, number>> = {
   notFound: kibibyte,
   busy: kibibyte,
   cancel: kibibyte,
+  getPeers: kibibyte,
+  peers: 32 * kibibyte,
 }
 
 /** The longest body accepted for a frame of this kind. */
@@ -164,6 +170,7 @@ export const maxByeTextBytes = 512
 export const maxLocatorEntries = 64
 export const maxHeaders = 2_000
 export const maxWeightBytes = 64
+export const maxToldPeers = 1_000
 export const maxAppTypes = 1_024
 
 /** The payload bytes of a run of blocks. */

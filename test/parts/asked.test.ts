@@ -20,9 +20,16 @@ describe('what a frame is to the connection', () => {
     ).toEqual(['asked', 'pointless', 'asked', 'asked', 'pointless'])
   })
 
+  test('a request for peers pays for one list of them', () => {
+    const asked = new Asked()
+    asked.serviceSent({ kind: 'getPeers', count: 250 })
+    expect(asked.judge({ kind: 'peers', peers: [] }, 5_000)).toBe('asked')
+    expect(asked.judge({ kind: 'peers', peers: [] }, 10)).toBe('pointless')
+  })
+
   test('a request of sync pays for the bytes that it asks for, and for one terminal reply', () => {
     const asked = new Asked()
-    asked.syncSent({ kind: 'getBlocks', id: 1, from: 0, count: 10, maxBytes: 1_000 })
+    asked.serviceSent({ kind: 'getBlocks', id: 1, from: 0, count: 10, maxBytes: 1_000 })
     expect(asked.judge(blocks(false), 600)).toBe('asked')
     expect(asked.judge(blocks(false), 600)).toBe('asked')
     // More than was asked for is the peer's own idea.
@@ -33,7 +40,7 @@ describe('what a frame is to the connection', () => {
 
   test('headers that were asked for are asked, however long', () => {
     const asked = new Asked()
-    asked.syncSent({ kind: 'getHeaders', id: 1, locator: [], count: 2_000 })
+    asked.serviceSent({ kind: 'getHeaders', id: 1, locator: [], count: 2_000 })
     const headers: WireMessage = { kind: 'headers', id: 1, previousHash: '', headers: [] }
     expect(asked.judge(headers, 1_000_000)).toBe('asked')
     expect(asked.judge(headers, 10)).toBe('pointless')
@@ -41,9 +48,9 @@ describe('what a frame is to the connection', () => {
 
   test('what is left of an answered request pays for no other', () => {
     const asked = new Asked()
-    asked.syncSent({ kind: 'getBlocks', id: 1, from: 0, count: 10, maxBytes: 1_000_000 })
+    asked.serviceSent({ kind: 'getBlocks', id: 1, from: 0, count: 10, maxBytes: 1_000_000 })
     asked.judge({ kind: 'busy', id: 1, retryAfterMs: 1 }, 20)
-    asked.syncSent({ kind: 'getBlocks', id: 2, from: 0, count: 10, maxBytes: 100 })
+    asked.serviceSent({ kind: 'getBlocks', id: 2, from: 0, count: 10, maxBytes: 100 })
     expect(asked.judge(blocks(false), 200)).toBe('asked')
     expect(asked.judge(blocks(false), 200)).toBe('unasked')
   })

@@ -150,6 +150,9 @@ describe('a store that fails', () => {
     store.before = before
     await during(memory.start())
     await during(memory.stop())
+    await during(memory.start())
+    await during(memory.stop())
+    expect(store.maxAtOnce).toBe(1)
     expect(failed.length).toBeGreaterThanOrEqual(1)
     expect(clock.pendingTimers).toBe(0)
   })

@@ -57,6 +57,7 @@ export function link(clock: Clock, a: SyncNode, b: SyncNode, options: LinkOption
       },
       post(message) {
         if (!isUp) return false
+        if (message.kind === 'getPeers' || message.kind === 'peers') return false
         posted.push({ from: self.name, message })
         const size = sizeOf(message)
         sendsUntilMs = Math.max(sendsUntilMs, clock.now()) + (rate === Infinity ? 0 : size / rate)

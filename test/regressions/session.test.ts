@@ -81,6 +81,8 @@ const reactions: {
   notFound: { send: [syncMessages.notFound], heard: ['notFound'] },
   busy: { send: [syncMessages.busy], heard: ['busy'] },
   cancel: { send: [syncMessages.cancel], heard: ['cancel'] },
+  getPeers: { send: [{ kind: 'getPeers', count: 10 }], heard: ['getPeers'] },
+  peers: { send: [{ kind: 'peers', peers: [{ ip: '10.0.0.7', port: 1 }] }], heard: ['peers'] },
 }
 
 describe.each(directions)('over an %s connection', (direction) => {

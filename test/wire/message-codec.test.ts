@@ -27,6 +27,8 @@ const cborKinds = [
   'notFound',
   'busy',
   'cancel',
+  'getPeers',
+  'peers',
 ] as const satisfies readonly MessageKind[]
 
 const decode = (kind: MessageKind, body: Uint8Array): WireMessage | undefined =>
@@ -53,6 +55,8 @@ const fieldsOf: Record<(typeof cborKinds)[number], Record<string, unknown>> = {
   notFound: { id: 1, reason: 'above-tip', base: 0 },
   busy: { id: 1, retryAfterMs: 0 },
   cancel: { id: 1 },
+  getPeers: { count: 1 },
+  peers: { peers: [] },
 }
 
 describe('every kind of message', () => {
@@ -103,6 +107,8 @@ describe('every kind of message', () => {
       notFound: 0x36,
       busy: 0x37,
       cancel: 0x38,
+      getPeers: 0x40,
+      peers: 0x41,
     })
   })
 
@@ -274,12 +280,53 @@ function isAllowed(key: string, value: unknown): boolean {
   if (['network', 'chain', 'reason', 'previous'].includes(key) && typeof value === 'string')
     return true
   if (key === 'previous' && value instanceof Uint8Array) return true
+  // What is no entry is passed over.
+  if (key === 'peers' && Array.isArray(value)) return true
   return ['base', 'from', 'count', 'maxBytes'].includes(key) && value === 2 ** 53 - 1
 }
 
 function hexBody(hex: string): Uint8Array {
   return Uint8Array.from(Buffer.from(hex.replaceAll(' ', ''), 'hex'))
 }
+
+describe('a list of peers', () => {
+  const address = Uint8Array.of(8, 8, 8, 8)
+  const good = { ip: '8.8.8.8', port: 1 }
+
+  test.each([
+    [[[address, 1]], [good]],
+    [[[address, 1, 'more']], [good]],
+    [[[Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 8, 8, 8, 8), 1]], [good]],
+    [
+      [
+        [address, 0],
+        [address, 65_536],
+        [address, -1],
+        [address, 1.5],
+        [address, '1'],
+      ],
+      [],
+    ],
+    [[[address], address, 1, 'x', {}, [], [Uint8Array.of(8, 8, 8), 1], ['8.8.8.8', 1]], []],
+    [
+      [
+        ['an onion', 1],
+        [address, 1],
+      ],
+      [good],
+    ],
+  ])('passes over what is no entry: %j', (peers, read) => {
+    expect(decodeFields('peers', { peers })).toEqual({ kind: 'peers', peers: read })
+  })
+
+  test('has at most 1,000 entries, and a question asks for at most so many', () => {
+    const entries = (length: number) => ({ peers: Array.from({ length }, () => [address, 1]) })
+    expect(decodeFields('peers', entries(1_000))).toMatchObject({ peers: { length: 1_000 } })
+    expect(() => decodeFields('peers', entries(1_001))).toThrow(WireError)
+    expect(() => decodeFields('getPeers', { count: 0 })).toThrow(WireError)
+    expect(() => decodeFields('getPeers', { count: 1_001 })).toThrow(WireError)
+  })
+})
 
 describe('the limits of fields', () => {
   const list = (length: number, entry: unknown) => Array.from({ length }, () => entry)
@@ -565,6 +612,8 @@ describe('the longest body', () => {
       notFound: kibibyte,
       busy: kibibyte,
       cancel: kibibyte,
+      getPeers: kibibyte,
+      peers: 32 * kibibyte,
     })
     expect(maxBodyBytes(0xee, after)).toBe(large)
   })

@@ -144,6 +144,17 @@ export const messagesByKind: {
   }),
   busy: fc.record({ kind: kind('busy'), id, retryAfterMs: fc.integer({ min: 0, max: 2 ** 31 }) }),
   cancel: fc.record({ kind: kind('cancel'), id }),
+  getPeers: fc.record({ kind: kind('getPeers'), count: fc.integer({ min: 1, max: 1_000 }) }),
+  peers: fc.record({
+    kind: kind('peers'),
+    peers: fc.array(
+      fc.record({
+        ip: fc.oneof(fc.ipV4(), fc.ipV6()).map(parsePeerIp),
+        port: fc.integer({ min: 1, max: 65_535 }),
+      }),
+      { maxLength: 1_000 },
+    ),
+  }),
 }
 
 export const anyMessage: fc.Arbitrary<WireMessage> = fc.oneof(...Object.values(messagesByKind))

@@ -83,4 +83,12 @@ export const examples: {
   },
   busy: { kind: 'busy', id: 3, retryAfterMs: 1_000 },
   cancel: { kind: 'cancel', id: 3 },
+  getPeers: { kind: 'getPeers', count: 250 },
+  peers: {
+    kind: 'peers',
+    peers: [
+      { ip: '203.0.113.5', port: 24_100 },
+      { ip: '2001:db8::7', port: 25_000 },
+    ],
+  },
 }
