@@ -434,7 +434,7 @@ describe('addresses', () => {
     expect(c.accepted[0]?.connection.remote.host).toBe('10.9.9.9')
   })
 
-  test('both ends of a physical connection have the same id, also through a NAT', async () => {
+  test('both ends of a physical connection have the same id, also through a NAT and when it has ended', async () => {
     const network = simulated()
     network.nat({ publicIp: '203.0.113.9', hosts: [A] })
     const [a, b] = [await host(network, A), await host(network, B)]
@@ -446,7 +446,9 @@ describe('addresses', () => {
     expect([...there].sort()).toEqual([...here].sort())
     network.resetBetween(A, B)
     await network.clock.advance(1_000)
-    expect(network.idOf(A, attempts[0]!.end!.connection)).toBeUndefined()
+    expect(network.connections(A)).toEqual([])
+    expect(network.idOf(A, attempts[0]!.end!.connection)).toBe(here[0])
+    expect(network.idOf(B, attempts[0]!.end!.connection)).toBeUndefined()
   })
 })
 

@@ -35,6 +35,12 @@ export const maxHeapGrowthMb = 30
 
 const maxPingMedianMs = 50
 
+/**
+ * The end of each ban is waited for. Besides, repetitions of one condition are reported once a minute, and
+ * each condition that was seen lately has its timer: the kinds of close reason, the kinds of message.
+ */
+const maxReportTimers = 20
+
 export function median(numbers: readonly number[]): number | undefined {
   const sorted = [...numbers].sort((a, b) => a - b)
   return sorted[sorted.length >> 1]
@@ -71,8 +77,7 @@ export function judge(facts: Facts, wantedCases: number): string[] {
     ],
     [after.sockets <= before.sockets, `${after.sockets - before.sockets} sockets are left over`],
     [
-      // The end of each ban is waited for.
-      after.timers <= before.timers + after.bans.length + 2,
+      after.timers <= before.timers + after.bans.length + maxReportTimers,
       `${after.timers - before.timers} timers are left over, and ${after.bans.length} bans`,
     ],
     [after.handshaking === 0, `${after.handshaking} handshakes are left over`],
