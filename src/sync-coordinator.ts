@@ -39,6 +39,11 @@ export type SyncEvents = {
   /** A peer is proved wrong: it is set aside for sync, and keeps its connection. */
   peerFaulted: (event: NoticeOf<'peerFaulted'>) => void
   blockRejected: (event: NoticeOf<'blockRejected'>) => void
+  /**
+   * We disagree with the network: three peers served the same block that our own rules refuse. Told once
+   * for a block. They may all be wrong, or our rules may be older than theirs.
+   */
+  disagreementFound: (event: NoticeOf<'disagreementFound'>) => void
   forkFound: (event: NoticeOf<'forkFound'>) => void
   deepForkFound: (event: NoticeOf<'deepForkFound'>) => void
   /** Our own store or validation failed; it is tried again. */
@@ -277,6 +282,8 @@ export class SyncCoordinator extends EventSource<SyncEvents> implements PeerServ
         return this.tell('peerFaulted', notice)
       case 'blockRejected':
         return this.tell('blockRejected', notice)
+      case 'disagreementFound':
+        return this.tell('disagreementFound', notice)
       case 'forkFound':
         return this.tell('forkFound', notice)
       case 'deepForkFound':

@@ -124,6 +124,17 @@ describe('every request gets exactly one terminal reply (F89)', () => {
     expect(busy[0]).toMatchObject({ retryAfterMs: 500 })
   })
 
+  test('for as long as one asks after the other, under one id: a reply that ended is not counted', async () => {
+    const { clock, serving, peer, sent, closes } = await server()
+    for (let n = 1; n <= 50; n++) {
+      serving.handle(peer, ask({ count: 1, from: n }))
+      await clock.advance(100)
+    }
+    expect(closes).toEqual([])
+    expect(blocksOf(sent).map(({ height }) => height)).toEqual(sent.map((_, n) => n + 1))
+    expect(sent).toHaveLength(50)
+  })
+
   test('and a block that its frames cannot carry is not available', async () => {
     const { clock, serving, peer, fake, sent } = await server()
     fake.hello.maxFrameBytes = 2_000

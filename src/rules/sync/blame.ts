@@ -1,3 +1,4 @@
+import type { BlockRef } from '../../contracts/block-store.js'
 import { tellFork } from './claims.js'
 import { cancel, disappoint } from './requests.js'
 import { isSetAside, recordOf, setAside } from './standing.js'
@@ -36,10 +37,24 @@ export function reject(turn: Turn, { block, sender }: HeldBlock, reason: string)
   const what = `block ${height} (${hash}) is invalid: ${reason}`
   if (!isKnown) {
     tell(turn, { kind: 'blockRejected', block: { height, hash }, reason, peer: sender.key })
+    tellDisagreement(turn, { height, hash }, reason)
     if (peer !== undefined) return fault(turn, peer, what)
     tell(turn, { kind: 'peerFaulted', peer: sender.key, what })
   }
   setAside(state, sender.key, now)
+}
+
+/** So many peers with the same refused block are more than one that is wrong. */
+const disagreeingPeers = 3
+
+/** Told once for a block, when one more peer makes it enough. */
+function tellDisagreement(turn: Turn, block: BlockRef, reason: string): void {
+  const peers: string[] = []
+  for (const [key, { rejectedHash }] of turn.state.standings) {
+    if (rejectedHash === block.hash) peers.push(key)
+  }
+  if (peers.length !== disagreeingPeers) return
+  tell(turn, { kind: 'disagreementFound', block, reason, peers })
 }
 
 /**

@@ -50,6 +50,13 @@ export type SyncNotice =
       readonly reason: string
       readonly peer: string
     }
+  /** Several peers serve a block that our own rules refuse: they may be right. */
+  | {
+      readonly kind: 'disagreementFound'
+      readonly block: BlockRef
+      readonly reason: string
+      readonly peers: readonly string[]
+    }
   /** A peer is on another branch than we are. */
   | { readonly kind: 'forkFound'; readonly peer: string; readonly tip: BlockRef }
   /** A peer's better branch is beyond what we may adopt. */

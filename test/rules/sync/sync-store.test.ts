@@ -138,8 +138,26 @@ describe('our own validation', () => {
     const told = world.told('blockRejected')
     expect(told.map(({ block }) => block.height)).toEqual([100, 100, 100])
     expect(new Set(told.map(({ peer }) => peer)).size).toBe(3)
+    const { height, hash } = chain.at(100)
+    expect(world.told('disagreementFound')).toMatchObject([
+      { block: { height, hash }, peers: ['a', 'b', 'c'] },
+    ])
     world.joinWith('d', better.tip, honest(better))
     expect(world.run(10_000, () => world.tip?.hash === better.tip.hash)).toBe(true)
+  })
+})
+
+describe('peers that serve a block which our rules refuse', () => {
+  test('are no disagreement with the network while they are two', () => {
+    const world = new World({
+      chain,
+      store: genesis,
+      validate: ({ height }) => (height === 100 ? 'refuses' : 'works'),
+    }).start()
+    for (const key of ['a', 'b']) world.joinWith(key, chain.tip, honest(chain))
+    world.run(600_000)
+    expect(world.told('blockRejected')).toHaveLength(2)
+    expect(world.told('disagreementFound')).toEqual([])
   })
 })
 

@@ -323,6 +323,32 @@ describe('announcements', () => {
   })
 })
 
+describe('a throttle', () => {
+  test('slows only rounds that bring nothing: one peer, far behind (F80)', () => {
+    const askedAtMs: number[] = []
+    let isServing = true
+    const world = new World({ chain, store: genesis }).start()
+    const serve = honest(chain, { rate: 100 })
+    world.joinWith('a', chain.tip, (message, self) => {
+      if (isGetBlocks(message)) askedAtMs.push(world.now)
+      if (isServing) serve(message, self)
+    })
+    expect(world.run(60_000, () => world.tip!.height > 150)).toBe(true)
+    expect(askedAtMs.length).toBeGreaterThan(3)
+    const transferMs = (world.tip!.height * 2_000) / 100
+    expect(world.now).toBeLessThan(1.3 * transferMs + 500)
+    isServing = false
+    world.run(5_000)
+    expect(world.tip!.height).toBeLessThan(chain.tip.height)
+    askedAtMs.length = 0
+    world.run(60_000)
+    expect(askedAtMs.length).toBeGreaterThan(1)
+    expect(askedAtMs.length).toBeLessThan(60)
+    isServing = true
+    expect(world.run(60_000, () => world.tip?.hash === chain.tip.hash)).toBe(true)
+  })
+})
+
 describe('many peers', () => {
   test('with a small piece each make a whole chain (F86)', () => {
     const long = testChain({ length: 1_600, blockBytes: 200 })
