@@ -184,15 +184,7 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
     }
     const connected = this.#links.incumbentOf(entry)
     if (connected !== undefined) return connected
-    const waiting = this.#links.waiters.wait(entry, signal, () => {
-      this.#turns.run(() => {
-        this.#links.abandonDial(entry)
-      })
-    })
-    this.#turns.run(() => {
-      this.#links.dialer.dialNow(entry)
-    })
-    return waiting
+    return this.#links.connects.connect(entry, { port: parsed.port, signal })
   }
 
   /**
@@ -447,10 +439,8 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
         this.#eachService((service) => service.peerDisconnected?.(peer, reason))
         this.#report('peerDisconnected', { peer, reason, droppedBytes: peer.droppedBytes })
       },
-      dialFailed: (entry, error) => {
-        const port = entry.toldPort ?? entry.configuredPort ?? this.#transport.defaultPort
-        const address = formatEndpoint({ host: entry.host, port })
-        this.#report('dialFailed', { ip: entry.ip, address, error })
+      dialFailed: ({ entry, endpoint }, error) => {
+        this.#report('dialFailed', { ip: entry.ip, address: formatEndpoint(endpoint), error })
       },
       inboundRefused: (remote, reason) => {
         this.#refusals.note(reason.kind, { remote, reason })

@@ -281,7 +281,8 @@ export class PeerRegistry {
     if (known !== undefined) {
       if (isLasting(source) && !isLasting(known.source)) known.source = source
       if (address.port !== undefined) {
-        known.configuredPort = address.port
+        // What `connect` names is tried once, and written down when somebody answered there.
+        if (source !== 'connect') known.configuredPort = address.port
         known.host = address.host
       }
       return known

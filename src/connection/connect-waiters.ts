@@ -10,6 +10,10 @@ interface Waiter {
 export class ConnectWaiters {
   readonly #waiters = new Map<PeerEntry, Set<Waiter>>()
 
+  get entries(): PeerEntry[] {
+    return [...this.#waiters.keys()]
+  }
+
   has(entry: PeerEntry): boolean {
     return this.#waiters.has(entry)
   }
@@ -50,10 +54,6 @@ export class ConnectWaiters {
 
   reject(entry: PeerEntry, error: unknown): void {
     for (const waiter of this.#take(entry)) waiter.reject(error)
-  }
-
-  rejectAll(error: unknown): void {
-    for (const entry of [...this.#waiters.keys()]) this.reject(entry, error)
   }
 
   #take(entry: PeerEntry): Iterable<Waiter> {

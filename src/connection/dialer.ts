@@ -1,7 +1,7 @@
 import type { Clock } from '../contracts/clock.js'
 import type { CloseReason } from '../contracts/close-reason.js'
 import type { Random } from '../contracts/random.js'
-import type { Connection, Transport } from '../contracts/transport.js'
+import type { Connection, Endpoint, Transport } from '../contracts/transport.js'
 import { HoldfastError } from '../errors.js'
 import { entriesOf, type PeerEntry, type PeerRegistry } from '../peer-registry.js'
 import {
@@ -16,6 +16,7 @@ import {
   outcomeOf,
   type DialOutcome,
 } from '../rules/dial-policy.js'
+import { portToDial } from '../rules/dial-port.js'
 import type { DialWish } from '../rules/dial-priority.js'
 import { mayStartDial, type ConnectionId } from '../rules/election.js'
 import { formatEndpoint, type PeerIp } from '../rules/peer-ip.js'
@@ -33,6 +34,9 @@ export interface DialAttempt {
   readonly id: ConnectionId
   readonly entry: PeerEntry
   readonly nonce: string
+  readonly endpoint: Endpoint
+  /** A user named this port. */
+  readonly isAsked: boolean
   readonly controller: AbortController
   /** It is proven that it reached this very process. */
   isSelf: boolean
@@ -217,6 +221,14 @@ export class Dialer {
     return this.#queue.has(entry)
   }
 
+  /** The port of the dial to `entry` that is on its way. */
+  portOnItsWay(entry: PeerEntry): number | undefined {
+    for (const attempt of this.#attempts.values()) {
+      if (attempt.entry === entry) return attempt.endpoint.port
+    }
+    return undefined
+  }
+
   attempt(id: ConnectionId): DialAttempt | undefined {
     return this.#attempts.get(id)
   }
@@ -378,12 +390,14 @@ export class Dialer {
     const id = this.#owner.nextId()
     const controller = new AbortController()
     const nonce = toHex(this.#random.bytes(8))
-    const attempt: DialAttempt = { id, entry, nonce, controller, isSelf: false }
-    const { dialTimeoutMs } = this.#limits
+    const isAsked = entry.askedPorts.length > 0
     const endpoint = {
       host: entry.host,
-      port: entry.toldPort ?? entry.configuredPort ?? this.#transport.defaultPort,
+      port: portToDial(entry.ports, this.#transport.defaultPort),
     }
+    entry.askedPorts.shift()
+    const attempt: DialAttempt = { id, entry, nonce, endpoint, isAsked, controller, isSelf: false }
+    const { dialTimeoutMs } = this.#limits
     this.#attempts.set(id, attempt)
     this.#owner.dialStarted(attempt)
     if (controller.signal.aborted) return

@@ -17,7 +17,7 @@ import { peerKey } from '../rules/peer-key.js'
 import type { Refusals } from '../rules/shared-address.js'
 import type { TurnQueue } from '../turn-queue.js'
 import { Conduct, type MisbehavedEvent } from './conduct.js'
-import { ConnectWaiters } from './connect-waiters.js'
+import { Connects } from './connects.js'
 import type { ConnectionManagerLimits, NodeIdentity } from './connection-options.js'
 import { Dialer, type DialAttempt, type DialerOwner } from './dialer.js'
 import { Elections, type ElectionHost } from './elections.js'
@@ -33,7 +33,7 @@ export interface LinkObserver {
   delivery(peer: PeerConnection, delivery: AppDelivery): void
   drained(peer: PeerConnection): void
   disconnected(peer: PeerConnection, reason: CloseReason): void
-  dialFailed(entry: PeerEntry, error: HoldfastError): void
+  dialFailed(attempt: DialAttempt, error: HoldfastError): void
   inboundRefused(remote: Endpoint, reason: CloseReason): void
   misbehaved(event: MisbehavedEvent): void
   ownNetworkChanged(isDown: boolean): void
@@ -59,7 +59,7 @@ const debug = createDebug('holdfast:connections')
  */
 export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
   readonly dialer: Dialer
-  readonly waiters = new ConnectWaiters()
+  readonly connects = new Connects(this)
   readonly conduct: Conduct
   duplicatesRefused = 0
   readonly #registry: PeerRegistry
@@ -205,7 +205,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     for (const name of entry.names) {
       this.#closeHandshakes(name, reason)
       this.#incumbents.get(name.key)?.closeFor(reason)
-      this.waiters.reject(name, connectFailed(name, reason))
+      this.connects.reject(name, connectFailed(name, reason))
     }
   }
 
@@ -230,7 +230,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     this.#unwatch()
     this.#sharedAddresses.stop()
     this.dialer.stop()
-    this.waiters.rejectAll(new HoldfastError('NOT_RUNNING', 'the node stopped'))
+    this.connects.rejectAll(new HoldfastError('NOT_RUNNING', 'the node stopped'))
     const reason: CloseReason = { kind: 'shutdown', by: 'us' }
     for (const connection of this.handshaking()) connection.closeFor(reason)
     for (const connection of this.#incumbents.values()) connection.closeFor(reason)
@@ -273,7 +273,9 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
       const failure = asDialError(error)
       this.dialer.failed(entry, failure)
       this.#elections.handle(entry, { kind: 'closed', id })
-      this.#reportDialFailure(entry, failure)
+      debug('dial of %s failed: %s', entry.key, failure.message)
+      this.#observer.dialFailed(attempt, failure)
+      this.connects.failed(entry, () => failure)
     } else {
       this.#elections.handle(entry, { kind: 'closed', id })
     }
@@ -315,6 +317,8 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     connection.key = entry.key
     this.dialer.heard(entry)
     if (hello.listeningPort !== undefined) entry.toldPort = hello.listeningPort
+    if (link.attempt?.isAsked === true)
+      link.attempt.entry.configuredPort = link.attempt.endpoint.port
     if (isInbound) this.#greeting.answer(connection)
     this.#elections.handle(entry, {
       kind: 'helloAccepted',
@@ -362,7 +366,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     }
     debug('%s is connected (%s #%d)', entry.key, connection.direction, connection.connectionId)
     this.#observer.connected(connection)
-    for (const name of entry.names) this.waiters.resolve(name, connection)
+    for (const name of entry.names) this.connects.resolve(name, connection)
   }
 
   lost(entry: PeerEntry, connection: PeerConnection): void {
@@ -396,7 +400,9 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     if (!wasEstablished) this.#handshakeEnded(link, reason)
     this.#handle(connection, { kind: 'closed', id })
     if (link.entry === undefined || wasEstablished) return
-    for (const name of link.entry.names) this.#rejectIfHopeless(name, reason)
+    for (const name of link.entry.names) {
+      this.connects.failed(name, () => connectFailed(name, reason))
+    }
   }
 
   released(connection: PeerConnection): void {
@@ -428,7 +434,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
       this.dialer.ended(attempt.entry, outcomeOf(reason), describeReason(reason))
     }
     if (reason.kind !== 'duplicate') {
-      this.#observer.dialFailed(attempt.entry, connectFailed(attempt.entry, reason))
+      this.#observer.dialFailed(attempt, connectFailed(attempt.entry, reason))
     }
   }
 
@@ -474,12 +480,12 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
   /** It was made known, banned, unbanned or forgotten. */
   #entryChanged(entry: PeerEntry): void {
     if (this.#registry.isBanned(entry.ip)) {
-      this.waiters.reject(entry, new HoldfastError('BANNED', `${entry.key} was banned meanwhile`))
+      this.connects.reject(entry, new HoldfastError('BANNED', `${entry.key} was banned meanwhile`))
       this.closeAll(entry, { kind: 'banned', by: 'us' })
     } else if (entry.isForgotten) {
       this.abandonDial(entry)
       const text = `${entry.key} made room for another known peer`
-      this.waiters.reject(entry, new HoldfastError('CONNECT_FAILED', text))
+      this.connects.reject(entry, new HoldfastError('CONNECT_FAILED', text))
     }
     this.dialer.consider(entry)
   }
@@ -521,23 +527,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     debug('%s leads to %s', dialled.key, peer.key)
     this.#elections.handle(dialled, { kind: 'closed', id: connection.connectionId })
     const incumbent = this.#incumbents.get(peer.key)
-    if (incumbent !== undefined) this.waiters.resolve(dialled, incumbent)
-  }
-
-  #reportDialFailure(entry: PeerEntry, error: HoldfastError): void {
-    debug('dial of %s failed: %s', entry.key, error.message)
-    this.#observer.dialFailed(entry, error)
-    if (!this.#mayStillConnect(entry)) this.waiters.reject(entry, error)
-  }
-
-  /** Callers of `connect` wait as long as something is on its way that may bring the connection. */
-  #rejectIfHopeless(entry: PeerEntry, reason: CloseReason): void {
-    if (!this.waiters.has(entry) || this.#mayStillConnect(entry)) return
-    this.waiters.reject(entry, connectFailed(entry, reason))
-  }
-
-  #mayStillConnect(entry: PeerEntry): boolean {
-    return entry.isOpen || entry.leadsTo?.isOpen === true || this.dialer.isQueued(entry)
+    if (incumbent !== undefined) this.connects.resolve(dialled, incumbent)
   }
 }
 

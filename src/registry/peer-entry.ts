@@ -1,4 +1,5 @@
 import type { PeerRecord } from '../contracts/peer-store.js'
+import type { KnownPorts } from '../rules/dial-port.js'
 import { initialDialState, type DialState } from '../rules/dial-policy.js'
 import type { PeerAddress, PeerIp } from '../rules/peer-ip.js'
 import { Slot } from '../slot.js'
@@ -27,6 +28,8 @@ export class PeerEntry {
   /** A port that somebody wrote down, and the one that the peer told in its HELLO, which wins. */
   configuredPort: number | undefined
   toldPort: number | undefined
+  /** Ports that users who wait for it have named, and that were not tried yet. */
+  askedPorts: number[] = []
   source: PeerSource
   isKept = false
   /** The user sent it away or let it go: no automatic dial until he wants it again. */
@@ -92,6 +95,11 @@ export class PeerEntry {
     return this.toldPort ?? this.configuredPort
   }
 
+  get ports(): KnownPorts {
+    const { askedPorts: asked, toldPort: told, configuredPort: configured, failures } = this
+    return { asked, told, configured, failures }
+  }
+
   get failures(): number {
     return this.dial.failures
   }
@@ -109,6 +117,11 @@ export class PeerEntry {
   get names(): readonly PeerEntry[] {
     const peer = this.leadsTo ?? this
     return [peer, ...peer.detours]
+  }
+
+  /** A user who waits for it wants this port tried. */
+  ask(port: number): void {
+    if (!this.askedPorts.includes(port)) this.askedPorts.push(port)
   }
 
   /** Its address was dialled, and `peer` answered. */
