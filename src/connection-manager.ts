@@ -83,14 +83,15 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
     if (this.#isListening && transport.listen === undefined) {
       throw new TypeError(`the transport '${transport.name}' cannot listen: use listen: false`)
     }
-    this.#handlers = new AppHandlers((type, error) => {
-      this.#failures.note(`handler ${type}`, (count) => {
+    const failed = (name: string, error: unknown): void => {
+      this.#failures.note(`handler ${name}`, (count) => {
         const rethrow = (): never => {
           throw error
         }
-        this.guard(type, rethrow, count)
+        this.guard(name, rethrow, count)
       })
-    })
+    }
+    this.#handlers = new AppHandlers(failed)
     this.#failures = new Repeats({
       clock,
       intervalMs: repeatsIntervalMs,
@@ -116,6 +117,10 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
       random: options.random ?? systemRandom,
       turns: this.#turns,
       observer: this.#observer(),
+      authorize: options.authorize,
+      onAuthorizeFailed: (error) => {
+        failed('authorize', error)
+      },
       mayBan: options.bansMisbehaviour ?? true,
       listeningPort: () => options.advertisedPort ?? this.endpoints[0]?.port,
     })

@@ -11,6 +11,7 @@ export type HoldfastErrorCode =
   | 'CONNECT_FAILED'
   | 'SELF'
   | 'BANNED'
+  | 'AUTHORIZE_TIMEOUT'
   | 'LISTEN_FAILED'
   | 'TLS_FAILED'
   | 'CONNECTION_CLOSED'

@@ -10,7 +10,7 @@ type AnyEvents = Record<string, AnyListener>
 
 /** Every event source has this event, besides its own. */
 export interface ListenerErrorInfo {
-  /** The event whose listener threw, or the message type whose handler did. */
+  /** The event whose listener threw, the message type whose handler did, or `authorize`. */
   readonly event: string
   readonly error: unknown
   /** How many times, where a handler throws again and again: it is told at intervals then. */

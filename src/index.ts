@@ -56,6 +56,7 @@ export { comparePeerIps, formatEndpoint, parsePeerAddress, parsePeerIp } from '.
 export type { PeerAddress, PeerIp } from './rules/peer-ip.js'
 export type { CommonEvents, EventMap, EventSource, ListenerErrorInfo } from './events.js'
 
+export type { Authorize, AuthorizeAnswer, PendingConnection } from './contracts/authorize.js'
 export type { Block, BlockRef, BlockStore, RangeLimits } from './contracts/block-store.js'
 export type {
   ChainAnchor,

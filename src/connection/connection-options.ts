@@ -1,3 +1,4 @@
+import type { Authorize } from '../contracts/authorize.js'
 import type { Clock } from '../contracts/clock.js'
 import type { Random } from '../contracts/random.js'
 import type { Transport } from '../contracts/transport.js'
@@ -16,6 +17,12 @@ export interface ConnectionManagerLimits {
   readonly handshakeTimeoutMs: number
   /** From READY sent to READY received: the other end may have an incumbent to challenge first. */
   readonly confirmTimeoutMs: number
+  /**
+   * How long the application may think about a peer. Below `confirmTimeoutMs`: meanwhile the other end
+   * may wait for READY. It counts for itself, not for `handshakeTimeoutMs`. Default: 5,000, but at most
+   * half of `confirmTimeoutMs`.
+   */
+  readonly authorizeTimeoutMs: number
   /** The shortest and the longest time in which a challenged incumbent must answer. */
   readonly challengeTimeoutMs: number
   readonly challengeTimeoutMaxMs: number
@@ -84,6 +91,8 @@ export interface ConnectionManagerOptions extends Partial<ConnectionManagerLimit
   readonly transport: Transport
   /** Names the network; peers of another one are refused. 1 to 128 bytes. */
   readonly network: string
+  /** Who may come in: see `Authorize`. Default: everybody. */
+  readonly authorize?: Authorize
   /** False: peers that misbehave are closed and scored, and never banned but by you. Default true. */
   readonly bansMisbehaviour?: boolean
   /** False for a node that only dials. */
@@ -107,6 +116,7 @@ export const defaultConnectionLimits: ConnectionManagerLimits = {
   dialTimeoutMs: 10_000,
   handshakeTimeoutMs: 25_000,
   confirmTimeoutMs: 11_000,
+  authorizeTimeoutMs: 5_000,
   challengeTimeoutMs: 3_000,
   challengeTimeoutMaxMs: 5_000,
   electionHoldMs: 2_000,
@@ -171,6 +181,10 @@ export function checkLimits(options: Partial<ConnectionManagerLimits>): Connecti
     }
     limits[name] = value
   }
+  if (options.authorizeTimeoutMs === undefined) {
+    const half = limits.confirmTimeoutMs / 2
+    limits.authorizeTimeoutMs = Math.min(limits.authorizeTimeoutMs, half)
+  }
   const electionMs =
     2 * limits.challengeTimeoutMaxMs + limits.electionHoldMs + limits.confirmTimeoutMs
   check(
@@ -187,6 +201,11 @@ export function checkLimits(options: Partial<ConnectionManagerLimits>): Connecti
     limits.confirmTimeoutMs > heldMs,
     `confirmTimeoutMs (${limits.confirmTimeoutMs}) must be above 2 × challengeTimeoutMaxMs (${heldMs}): ` +
       `the other end answers READY when its challenge is over`,
+  )
+  check(
+    limits.authorizeTimeoutMs < limits.confirmTimeoutMs,
+    `authorizeTimeoutMs (${limits.authorizeTimeoutMs}) must be below confirmTimeoutMs (${limits.confirmTimeoutMs}): ` +
+      `meanwhile the other end may wait for READY`,
   )
   check(
     limits.sendMaxBytes >= limits.maxFrameBytes,
@@ -231,6 +250,9 @@ export function checkIdentity(options: ConnectionManagerOptions): NodeIdentity {
   }
   if (typeof (options.transport as Partial<Transport> | undefined)?.dial !== 'function') {
     throw new TypeError('transport must be a Transport, for instance tcpTransport({ … })')
+  }
+  if (options.authorize !== undefined && typeof options.authorize !== 'function') {
+    throw new TypeError(`authorize must be a function, not ${typeof options.authorize}`)
   }
   if (typeof network !== 'string')
     throw new TypeError(`network must be a string, not ${typeof network}`)

@@ -71,6 +71,11 @@ export class Elections {
     })
   }
 
+  /** The deadline of a handshake stands still until it is started again: another one holds. */
+  suspendHandshake(id: ConnectionId): void {
+    this.#timers.cancel(`handshake ${id}`)
+  }
+
   /** A pong came on a connection: an answer to the challenge, if one of its pings was meant. */
   pongReceived(entry: PeerEntry, connection: PeerConnection, nonce: bigint): void {
     const challenge = this.#challenges.get(entry)

@@ -1,4 +1,5 @@
 import createDebug from 'debug'
+import type { Authorize } from '../contracts/authorize.js'
 import type { CloseReason } from '../contracts/close-reason.js'
 import type { Clock } from '../contracts/clock.js'
 import type { ExchangeMessage } from '../contracts/exchange-messages.js'
@@ -11,11 +12,12 @@ import { ensureEntry, watchRegistry, type PeerEntry, type PeerRegistry } from '.
 import { admitInbound } from '../rules/admission.js'
 import { describeReason } from '../rules/close-reasons.js'
 import { outcomeOf } from '../rules/dial-policy.js'
-import type { ConnectionId, SlotEvent } from '../rules/election.js'
+import type { Arbiter, ConnectionId, SlotEvent } from '../rules/election.js'
 import { tryParsePeerIp, type PeerIp } from '../rules/peer-ip.js'
 import { peerKey } from '../rules/peer-key.js'
 import type { Refusals } from '../rules/shared-address.js'
 import type { TurnQueue } from '../turn-queue.js'
+import { Authorizer } from './authorizer.js'
 import { Conduct, type MisbehavedEvent } from './conduct.js'
 import { Connects } from './connects.js'
 import type { ConnectionManagerLimits, NodeIdentity } from './connection-options.js'
@@ -69,6 +71,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
   readonly #turns: TurnQueue
   readonly #observer: LinkObserver
   readonly #greeting: Greeting
+  readonly #authorizer: Authorizer
   readonly #elections: Elections
   readonly #sharedAddresses: SharedAddresses
   readonly #links = new Map<ConnectionId, Link>()
@@ -87,6 +90,8 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     readonly turns: TurnQueue
     readonly observer: LinkObserver
     readonly mayBan: boolean
+    readonly authorize: Authorize | undefined
+    readonly onAuthorizeFailed: (error: unknown) => void
     /** The port that peers are told. */
     readonly listeningPort: () => number | undefined
   }) {
@@ -100,6 +105,17 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     const { clock, limits } = options
     const { identity } = this.#registry
     this.#elections = new Elections({ clock, limits, identity, host: this })
+    this.#authorizer = new Authorizer({
+      ...options,
+      authorizeTimeoutMs: limits.authorizeTimeoutMs,
+      run: (input) => {
+        this.run(input)
+      },
+      report: (report) => {
+        this.#turns.report(report)
+      },
+      onFailed: options.onAuthorizeFailed,
+    })
     this.#sharedAddresses = new SharedAddresses({
       clock,
       tell: (key, refusals) => {
@@ -301,11 +317,10 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     const dialled = link.entry
     const entry = this.#entryBehind(connection, hello, dialled)
     if (entry === undefined) {
-      connection.closeFor({ kind: 'busy', by: 'us', text: 'too many known peers' })
+      connection.closeFor(tooManyPeers)
       return
     }
-    link.entry = entry
-    if (dialled !== undefined) this.#dialAnswered(connection, dialled, entry)
+    link.entry ??= entry
     if (isInbound && !this.#hasRoomFor(entry)) {
       connection.closeFor({
         kind: 'busy',
@@ -316,21 +331,42 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     }
     connection.key = entry.key
     this.dialer.heard(entry)
-    if (hello.listeningPort !== undefined) entry.toldPort = hello.listeningPort
-    if (link.attempt?.isAsked === true)
-      link.attempt.entry.configuredPort = link.attempt.endpoint.port
     if (isInbound) this.#greeting.answer(connection)
+    const arbiter = this.#greeting.arbiterWith(connection, hello)
+    if (this.#authorizer.isNeeded) this.#elections.suspendHandshake(connection.connectionId)
+    this.#authorizer.ask(connection, arbiter, (isReady) => {
+      this.#authorized(link, dialled, arbiter)
+      if (isReady) this.readyReceived(connection)
+    })
+  }
+
+  /** Only from here on does the connection take part in the election, and what its HELLO says counts. */
+  #authorized(link: Link, dialled: PeerEntry | undefined, arbiter: Arbiter): void {
+    const { connection, attempt } = link
+    const { hello, connectionId: id } = connection
+    // Who was asked about for long may have been forgotten meanwhile.
+    const entry = this.#entryBehind(connection, hello, dialled)
+    if (entry === undefined) {
+      connection.closeFor(tooManyPeers)
+      return
+    }
+    link.entry = entry
+    if (dialled !== undefined) this.#dialAnswered(connection, dialled, entry)
+    if (hello.listeningPort !== undefined) entry.toldPort = hello.listeningPort
+    if (attempt?.isAsked === true) attempt.entry.configuredPort = attempt.endpoint.port
+    if (this.#authorizer.isNeeded) this.#startHandshake(link)
     this.#elections.handle(entry, {
       kind: 'helloAccepted',
-      id: connection.connectionId,
+      id,
       // A dial that led to another slot comes there from outside.
       origin: dialled === entry ? 'dial' : 'inbound',
-      arbiter: this.#greeting.arbiterWith(connection, hello),
+      arbiter,
       instanceId: hello.instanceId,
     })
   }
 
   readyReceived(connection: PeerConnection): void {
+    if (this.#authorizer.readyReceived(connection)) return
     this.#handle(connection, { kind: 'readyReceived', id: connection.connectionId })
   }
 
@@ -393,6 +429,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     if (link === undefined) return
     const { connectionId: id } = connection
     this.#elections.forget(id)
+    this.#authorizer.ended(connection, reason)
     this.conduct.ended(connection, reason)
     this.dialer.settled(id)
     const wasEstablished = !Number.isNaN(connection.establishedAtMs)
@@ -469,12 +506,18 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     })
     const link: Link = { connection, entry: attempt?.entry, attempt }
     this.#links.set(id, link)
+    this.#startHandshake(link)
+    connection.open()
+    return connection
+  }
+
+  #startHandshake(link: Link): void {
+    const { connection } = link
+    const { connectionId: id } = connection
     this.#elections.startHandshake(id, () => {
       if (link.entry === undefined) connection.closeFor({ kind: 'handshake-timeout', by: 'us' })
       else this.#elections.handle(link.entry, { kind: 'handshakeExpired', id })
     })
-    connection.open()
-    return connection
   }
 
   /** It was made known, banned, unbanned or forgotten. */
@@ -530,6 +573,8 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     if (incumbent !== undefined) this.connects.resolve(dialled, incumbent)
   }
 }
+
+const tooManyPeers: CloseReason = { kind: 'busy', by: 'us', text: 'too many known peers' }
 
 const tooManyHandshakes: CloseReason = {
   kind: 'busy',

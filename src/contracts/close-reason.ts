@@ -18,6 +18,7 @@ export type CloseReason = { readonly by: ClosedBy; readonly text?: string } & (
   | { readonly kind: 'wrong-network' }
   | { readonly kind: 'wrong-version' }
   | { readonly kind: 'banned' }
+  | { readonly kind: 'refused' }
   | { readonly kind: 'busy'; readonly retryAfterMs?: number }
   | { readonly kind: 'handshake-timeout' }
   | { readonly kind: 'confirm-timeout' }

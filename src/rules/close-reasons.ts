@@ -16,6 +16,7 @@ export const byeCodes: Readonly<Partial<Record<CloseReasonKind, number>>> = {
   misbehaved: 12,
   disconnected: 13,
   shutdown: 14,
+  refused: 16,
 }
 
 /** What a BYE of the peer says. A code of a later version reads as `disconnected`. */
@@ -61,6 +62,7 @@ export function isTransient(reason: CloseReason): boolean {
     case 'wrong-network':
     case 'wrong-version':
     case 'banned':
+    case 'refused':
       return false
   }
 }

@@ -55,6 +55,8 @@ export type DialOutcome =
   | { readonly kind: 'duplicate' }
   /** The peer wants us later. */
   | { readonly kind: 'later'; readonly retryAfterMs: number | undefined }
+  /** The application at one of the two ends does not want the connection: it may change its mind. */
+  | { readonly kind: 'refused' }
   /** The peer and we are no match, for now: another network or version, a ban, or it is ourselves. */
   | { readonly kind: 'mismatch' }
 
@@ -201,6 +203,17 @@ export function afterDialEnded(
       const notBeforeMs = notBefore(Math.max(delayMs, hintMs))
       return { ...state, backoffSteps, notBeforeMs, restUntilMs: restUntil(hintMs) }
     }
+    case 'refused': {
+      // As long as after many failures, whatever the backoff is; half of it is jitter.
+      const restMs = (limits.backoffMaxMs * (1 + facts.dice)) / 2
+      return {
+        ...state,
+        backoffSteps,
+        failures: state.failures + 1,
+        notBeforeMs: notBefore(restMs),
+        restUntilMs: restUntil(restMs),
+      }
+    }
     case 'mismatch': {
       const notBeforeMs = notBefore(limits.longRestMs)
       return { ...state, notBeforeMs, restUntilMs: restUntil(limits.longRestMs) }
@@ -218,6 +231,8 @@ export function outcomeOf(reason: CloseReason): DialOutcome {
     case 'shutdown':
     case 'disconnected':
       return { kind: 'later', retryAfterMs: undefined }
+    case 'refused':
+      return { kind: 'refused' }
     case 'wrong-network':
     case 'wrong-version':
     case 'banned':

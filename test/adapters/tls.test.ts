@@ -1,7 +1,14 @@
 import net from 'node:net'
 import tls from 'node:tls'
 import { describe, expect, test } from 'vitest'
-import { createNode, HoldfastError, type CloseReason, type Node, type NodeOptions } from 'holdfast'
+import {
+  createNode,
+  HoldfastError,
+  type Authorize,
+  type CloseReason,
+  type Node,
+  type NodeOptions,
+} from 'holdfast'
 import { tcpTransport } from 'holdfast/tcp'
 import { fingerprintsOf, tlsTransport, type TlsTransportOptions } from 'holdfast/tls'
 import { MemoryBlockStore } from 'holdfast'
@@ -20,6 +27,7 @@ function makeAll() {
   const ca = makeCertificate({ name: 'ca', isCa: true })
   const otherCa = makeCertificate({ name: 'other', isCa: true })
   return {
+    issuer: ca,
     ca: ca.cert,
     a: makeCertificate({ name: 'a', san: `IP:${a},DNS:mesh`, issuer: ca }),
     b: makeCertificate({ name: 'b', san: `IP:${b},DNS:mesh`, issuer: ca }),
@@ -358,6 +366,32 @@ describe.skipIf(made === undefined)('nodes over TLS', () => {
       expect(await left.pings.ping(peer)).toBeGreaterThan(0)
     } finally {
       await Promise.all([left.stop(), right.stop()])
+    }
+  })
+
+  test('let in by the application whom it knows by certificate, and tell the others why not', async () => {
+    const members = new Map([[pin(certificates.b), 'b']])
+    const authorize: Authorize = async (_, { security }) =>
+      members.has(security!.publicKeyFingerprint) || { refuse: `${security!.subject} is no member` }
+    const left = node(a, { authorize })
+    const right = node(b)
+    const other = node(
+      b,
+      {},
+      makeCertificate({ name: 'mallory', san: `IP:${b}`, issuer: certificates.issuer }),
+    )
+    try {
+      await Promise.all([left.start(), right.start(), other.start()])
+      const error = await other.connections.connect(addressOf(left)).catch((e: unknown) => e)
+      expect(error).toMatchObject({
+        code: 'CONNECT_FAILED',
+        reason: { kind: 'refused', by: 'peer', text: 'CN=mallory is no member' },
+      })
+      expect(left.peers()).toEqual([])
+      const peer = await right.connections.connect(addressOf(left))
+      expect(peer.security!.publicKeyFingerprint).toBe(pin(certificates.a))
+    } finally {
+      await Promise.all([left.stop(), right.stop(), other.stop()])
     }
   })
 

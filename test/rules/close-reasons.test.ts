@@ -28,6 +28,7 @@ const kinds: Record<CloseReasonKind, { code: number | null; isTransient: boolean
   misbehaved: { code: 12, isTransient: false },
   disconnected: { code: 13, isTransient: true },
   shutdown: { code: 14, isTransient: true },
+  refused: { code: 16, isTransient: false },
 }
 const allKinds = Object.keys(kinds) as CloseReasonKind[]
 const sent = allKinds.filter((kind) => kinds[kind].code !== null)

@@ -314,6 +314,17 @@ describe('the end of a dial', () => {
     })
   })
 
+  test('because the application refuses rests as after many failures, and counts as one', () => {
+    const restUntilMs = 10_000 + 0.75 * limits.backoffMaxMs
+    expect(after({ kind: 'refused' })).toEqual({
+      ...before,
+      backoffSteps: 4,
+      failures: 3,
+      notBeforeMs: restUntilMs,
+      restUntilMs,
+    })
+  })
+
   test('never shortens a rest that was longer already', () => {
     const resting = after({ kind: 'mismatch' })
     for (const kind of ['failed', 'duplicate'] as const) {
@@ -372,6 +383,7 @@ const outcomes: Record<CloseReasonKind, DialOutcome['kind']> = {
   'confirm-timeout': 'failed',
   disconnected: 'later',
   shutdown: 'later',
+  refused: 'refused',
 }
 
 test.each(Object.entries(outcomes))(
