@@ -9,6 +9,7 @@ import { EventSource } from './events.js'
 import { atMost, Lifecycle, orAborted, type StartOptions } from './lifecycle.js'
 import { patientClock } from './patient-clock.js'
 import { progressCertificate } from './rules/sync/certificate.js'
+import { describeSync } from './rules/sync/describe.js'
 import type { Reading, SubmitResult, SyncEffect, SyncInput } from './rules/sync/inputs.js'
 import type { SyncNotice, SyncPhase } from './rules/sync/notices.js'
 import { createSyncState, type SyncState } from './rules/sync/state.js'
@@ -146,6 +147,14 @@ export class SyncCoordinator extends EventSource<SyncEvents> implements PeerServ
 
   get progress(): SyncProgress {
     return progressOf(this.#state, this.#clock.now())
+  }
+
+  /**
+   * What sync is doing and why, in lines for a person: the phase, the work under way, and for each peer
+   * why it is asked or not. Never throws. The text may change: for values, see `progress`.
+   */
+  debugState(): string {
+    return describeSync(this.#state, this.#clock.now())
   }
 
   /**

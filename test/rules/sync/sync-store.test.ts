@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { testChain } from '../../../src/testing/test-chain.js'
 import { honest, isGetBlocks } from './peers.js'
+import { describeSync } from '../../../src/rules/sync/describe.js'
 import { World } from './world.js'
 
 const chain = testChain({ length: 300, blockBytes: 2_000 })
@@ -158,6 +159,38 @@ describe('peers that serve a block which our rules refuse', () => {
     world.run(600_000)
     expect(world.told('blockRejected')).toHaveLength(2)
     expect(world.told('disagreementFound')).toEqual([])
+  })
+})
+
+describe('the description for a person', () => {
+  const describeWorld = (world: World) => describeSync(world.state, world.now)
+
+  test('names a write that hangs, and since when', () => {
+    const world = new World({ chain, store: genesis, append: () => 'hangs' }).start()
+    expect(describeWorld(world)).toContain('idle at 0, target 0')
+    world.joinWith('a', chain.tip, honest(chain))
+    world.run(30_000)
+    const text = describeWorld(world)
+    expect(text).toContain('stalled (store-slow) at 0, target 299')
+    expect(text).toMatch(/^write for (29|30)\d\d\d ms$/m)
+    expect(text).toMatch(/^a: has 0 to 299, branch ours, \d+ requests, free$/m)
+  })
+
+  test('names the trouble, and the block that our rules refuse and who is set aside for it', () => {
+    const failing = new World({ chain, store: genesis, append: () => 'throws' }).start()
+    failing.joinWith('a', chain.tip, honest(chain))
+    failing.run(30_000)
+    expect(describeWorld(failing)).toMatch(/^store failed \d+ times in a row, again in \d+ ms: /m)
+    const refusing = new World({
+      chain,
+      store: genesis,
+      validate: ({ height }) => (height === 100 ? 'refuses' : 'works'),
+    }).start()
+    refusing.joinWith('a', chain.tip, honest(chain))
+    refusing.run(2_000)
+    const text = describeWorld(refusing)
+    expect(text).toContain(`refused block 100 (${chain.at(100).hash})`)
+    expect(text).toMatch(/^a: has 0 to 299, .* set aside for \d+ ms$/m)
   })
 })
 
