@@ -149,4 +149,22 @@ export const syncMutants: readonly SyncMutant[] = [
     },
     test: work,
   },
+  {
+    name: 'a peer that fails does not rest',
+    edit: {
+      file: 'src/rules/sync/standing.ts',
+      find: 'record.cooldownUntilMs = now + backoff(',
+      replace: 'record.cooldownUntilMs = now + 0 * backoff(',
+    },
+    test: targets,
+  },
+  {
+    name: 'one peer with a refused block is a disagreement with the network',
+    edit: {
+      file: 'src/rules/sync/blame.ts',
+      find: 'if (peers.length !== disagreeingPeers) return',
+      replace: 'if (peers.length > disagreeingPeers) return',
+    },
+    test: store,
+  },
 ]
