@@ -121,6 +121,7 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
       onAuthorizeFailed: (error) => {
         failed('authorize', error)
       },
+      evictsInbound: options.evictsInbound ?? false,
       mayBan: options.bansMisbehaviour ?? true,
       listeningPort: () => options.advertisedPort ?? this.endpoints[0]?.port,
     })
@@ -180,6 +181,9 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
     signal?.throwIfAborted()
     const parsed = parsePeerAddress(address)
     if (this.#state !== 'running') throw new HoldfastError('NOT_RUNNING', 'the node is not running')
+    if (this.#registry.access.isDenied(parsed.ip)) {
+      throw new HoldfastError('BANNED', `${parsed.ip} is denied: take its range off the list first`)
+    }
     if (this.#registry.isBanned(parsed.ip)) {
       throw new HoldfastError('BANNED', `${parsed.ip} is banned: unban it first`)
     }
@@ -448,7 +452,7 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
         this.#report('dialFailed', { ip: entry.ip, address: formatEndpoint(endpoint), error })
       },
       inboundRefused: (remote, reason) => {
-        this.#refusals.note(reason.kind, { remote, reason })
+        this.#refusals.note(conditionOf(reason), { remote, reason })
       },
       misbehaved: (event) => {
         this.#report('misbehaved', event)
@@ -495,4 +499,9 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
       this.tell(name, ...parameters)
     })
   }
+}
+
+/** What is told of together. The texts of others are without number, those of our own lack of room are few. */
+function conditionOf({ kind, by, text }: CloseReason): string {
+  return kind === 'busy' && by === 'us' && text !== undefined ? text : kind
 }

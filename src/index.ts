@@ -21,6 +21,7 @@ export type { PeerExchangeLimits } from './rules/peer-exchange.js'
 export { PeerMemory } from './peer-memory.js'
 export type { PeerMemoryEvents, PeerMemoryOptions } from './peer-memory.js'
 
+export { AccessLists } from './access-lists.js'
 export { ConnectionManager } from './connection-manager.js'
 export type { ConnectionEvents, ConnectionStatus } from './connection-manager.js'
 export { defaultConnectionLimits } from './connection/connection-options.js'

@@ -47,6 +47,12 @@ export interface NodeOptions
   readonly peerStore?: PeerStore
   /** Peers tell each other of peers. Off by default. */
   readonly peerExchange?: boolean | Partial<PeerExchangeLimits>
+  /**
+   * IPs and CIDR ranges with reserved slots, and those that are neither accepted nor dialled: see
+   * AccessLists. They are added to those of `registry`.
+   */
+  readonly allow?: readonly string[]
+  readonly deny?: readonly string[]
   /** Peers that are kept: dialled, and dialled again after each real end. `IP` or `IP:port`. */
   readonly peers?: readonly string[]
   /** Without it there is no sync. */
@@ -192,6 +198,7 @@ export function createNode(options: NodeOptions): Node {
   const { peers = [], chain, peerStore, peerExchange: exchangeOptions = false } = options
   const { clock, random, registry = newRegistry(options) } = options
   const plugs = { ...(clock && { clock }), ...(random && { random }) }
+  registry.access.add(options)
   const connections = new ConnectionManager({ ...options, registry })
   const pings = new PingMonitor({ ...options, ...plugs })
   const sync = chain && new SyncCoordinator({ ...chain, ...plugs })

@@ -1,3 +1,4 @@
+import { AccessLists } from './access-lists.js'
 import type { Clock } from './contracts/clock.js'
 import type { RegistrySnapshot } from './contracts/peer-store.js'
 import { systemClock } from './defaults.js'
@@ -49,6 +50,9 @@ export interface PeerRegistryOptions {
   readonly identity?: PeerIdentity
   /** With `endpoint`: the port of an address that names none. Default 24100. */
   readonly defaultPort?: number
+  /** IPs and CIDR ranges that are denied, and that are allowed: see AccessLists. */
+  readonly allow?: readonly string[]
+  readonly deny?: readonly string[]
 }
 
 let entriesOf: (registry: PeerRegistry) => ReadonlyMap<string, PeerEntry>
@@ -88,6 +92,8 @@ let watchRegistry: (
  * ConnectionManager.
  */
 export class PeerRegistry {
+  /** Who is denied, and who has reserved slots. Changes take effect at once. */
+  readonly access: AccessLists
   readonly #clock: Clock
   readonly #maxKnownPeers: number
   readonly #defaultPort: number
@@ -125,6 +131,9 @@ export class PeerRegistry {
     if (!(Number.isInteger(defaultPort) && defaultPort >= 1 && defaultPort <= 65_535)) {
       throw new RangeError(`defaultPort must be 1 to 65535, not ${defaultPort}`)
     }
+    this.access = new AccessLists(options, () => {
+      for (const entry of [...this.#entries.values()]) this.#tell({ kind: 'entry', entry })
+    })
     this.#clock = clock
     this.#maxKnownPeers = maxKnownPeers
     this.identity = identity
@@ -202,6 +211,15 @@ export class PeerRegistry {
 
   isBanned(ip: string): boolean {
     return this.#bans.of(parsePeerIp(ip)) !== undefined
+  }
+
+  /**
+   * The one rule of who may be dialled, accepted or told of: who is neither banned nor denied. Throws
+   * HoldfastError INVALID_ADDRESS.
+   */
+  isWelcome(ip: string): boolean {
+    const parsed = parsePeerIp(ip)
+    return this.#bans.of(parsed) === undefined && !this.access.isDenied(parsed)
   }
 
   /** The bans that hold, of known peers and others. */

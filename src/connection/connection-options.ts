@@ -43,6 +43,25 @@ export interface ConnectionManagerLimits {
   readonly outageProbeMs: number
   readonly maxInbound: number
   readonly maxOutbound: number
+  /** Inbound slots above `maxInbound` for allowed peers. Kept peers need none: they always come in. */
+  readonly maxReservedInbound: number
+  /**
+   * Established connections with one subnet: inbound ones of strangers, and outbound ones to peers that
+   * are neither kept nor asked for by the user. Private and loopback addresses are exempt.
+   */
+  readonly maxInboundPerSubnet: number
+  readonly maxOutboundPerSubnet: number
+  /** The prefix lengths that make a subnet: 1 to 32, and 1 to 128. */
+  readonly subnetBitsIpv4: number
+  readonly subnetBitsIpv6: number
+  /**
+   * Connections that one address may open at once, and the time after which it may open one more. Of IPv6
+   * a subnet counts as one address; loopback, kept and allowed addresses are exempt.
+   */
+  readonly acceptBurst: number
+  readonly acceptIntervalMs: number
+  /** When a peer for which there was no room is told to come again. */
+  readonly busyRetryMs: number
   /** Inbound connections in handshake, over all and per IP. */
   readonly maxPendingHandshakes: number
   readonly maxPendingHandshakesPerIp: number
@@ -95,6 +114,12 @@ export interface ConnectionManagerOptions extends Partial<ConnectionManagerLimit
   readonly authorize?: Authorize
   /** False: peers that misbehave are closed and scored, and never banned but by you. Default true. */
   readonly bansMisbehaviour?: boolean
+  /**
+   * Default false: when inbound is full a newcomer is refused as `busy`. With true an inbound connection
+   * may be closed as `evicted` for it: the youngest of the largest subnet, and never one of a kept or an
+   * allowed peer, or one that is protected by its round trip, its use or its age.
+   */
+  readonly evictsInbound?: boolean
   /** False for a node that only dials. */
   readonly listen?: boolean
   /**
@@ -130,6 +155,14 @@ export const defaultConnectionLimits: ConnectionManagerLimits = {
   outageProbeMs: 5_000,
   maxInbound: 125,
   maxOutbound: 125,
+  maxReservedInbound: 32,
+  maxInboundPerSubnet: 16,
+  maxOutboundPerSubnet: 16,
+  subnetBitsIpv4: 24,
+  subnetBitsIpv6: 64,
+  acceptBurst: 16,
+  acceptIntervalMs: 1_000,
+  busyRetryMs: 60_000,
   maxPendingHandshakes: 64,
   maxPendingHandshakesPerIp: 2,
   maxDialFailures: 10,
@@ -161,10 +194,14 @@ const mayBeZero: ReadonlySet<string> = new Set([
   'patienceMs',
   'maxInbound',
   'maxOutbound',
+  'maxReservedInbound',
 ])
 
 /** Limits that count things. */
-const isCount = (name: string): boolean => name.startsWith('max') && !name.endsWith('Ms')
+const isCount = (name: string): boolean =>
+  (name.startsWith('max') && !name.endsWith('Ms')) ||
+  name.startsWith('subnetBits') ||
+  name === 'acceptBurst'
 
 /** The limits of `options` with the defaults filled in. Throws RangeError that names what is wrong. */
 export function checkLimits(options: Partial<ConnectionManagerLimits>): ConnectionManagerLimits {
@@ -224,6 +261,14 @@ export function checkLimits(options: Partial<ConnectionManagerLimits>): Connecti
     `maxFrameBytes (${limits.maxFrameBytes}) must be below 2^32`,
   )
   check(
+    limits.subnetBitsIpv4 <= 32,
+    `subnetBitsIpv4 must be at most 32, not ${limits.subnetBitsIpv4}`,
+  )
+  check(
+    limits.subnetBitsIpv6 <= 128,
+    `subnetBitsIpv6 must be at most 128, not ${limits.subnetBitsIpv6}`,
+  )
+  check(
     limits.backoffMaxMs >= limits.backoffBaseMs,
     `backoffMaxMs (${limits.backoffMaxMs}) must not be below backoffBaseMs (${limits.backoffBaseMs})`,
   )
@@ -271,6 +316,10 @@ export function checkIdentity(options: ConnectionManagerOptions): NodeIdentity {
     appData.length <= maxAppDataBytes,
     `appData must have at most ${maxAppDataBytes} bytes, not ${appData.length}`,
   )
+  const { evictsInbound } = options
+  if (evictsInbound !== undefined && typeof evictsInbound !== 'boolean') {
+    throw new TypeError(`evictsInbound must be true or false, not ${String(evictsInbound)}`)
+  }
   const ip = localIp === undefined ? undefined : tryParsePeerIp(localIp)
   check(
     localIp === undefined || ip !== undefined,

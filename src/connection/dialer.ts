@@ -19,7 +19,8 @@ import {
 import { portToDial } from '../rules/dial-port.js'
 import type { DialWish } from '../rules/dial-priority.js'
 import { mayStartDial, type ConnectionId } from '../rules/election.js'
-import { formatEndpoint, type PeerIp } from '../rules/peer-ip.js'
+import { subnetOf } from '../rules/ip-range.js'
+import { formatEndpoint, scopeOf, type PeerIp } from '../rules/peer-ip.js'
 import { toHex } from '../wire/binary.js'
 import type { ConnectionManagerLimits } from './connection-options.js'
 import { dialUntil } from './dial-deadline.js'
@@ -37,6 +38,8 @@ export interface DialAttempt {
   readonly endpoint: Endpoint
   /** A user named this port. */
   readonly isAsked: boolean
+  /** In which its peer lies. */
+  readonly subnet: string
   readonly controller: AbortController
   /** It is proven that it reached this very process. */
   isSelf: boolean
@@ -48,6 +51,8 @@ export interface DialerOwner {
   nextId(): ConnectionId
   ourIp(): PeerIp | undefined
   outboundCount(): number
+  /** Established outbound connections into a subnet. */
+  outboundInto(subnet: string): number
   connectionCount(): number
   /** When anything was last read from an established connection. */
   lastReceivedAtMs(): number
@@ -324,7 +329,7 @@ export class Dialer {
 
   #isWanted(entry: PeerEntry): boolean {
     if (entry.isForgotten || entry.isDialPaused) return false
-    if (this.#registry.isBanned(entry.ip)) return false
+    if (!this.#registry.isWelcome(entry.ip)) return false
     if (entry.isKept) return true
     // Whoever asked for one connection that never came asked for no more than that.
     if (entry.source === 'connect' && entry.timesConnected === 0) return false
@@ -333,8 +338,14 @@ export class Dialer {
     return entry.isDialable && !isGivenUp
   }
 
-  #hasRoom(): boolean {
-    return this.#owner.outboundCount() + this.#attempts.size < this.#limits.maxOutbound
+  /** Room over all and in its subnet: peers that we know only by chance are not to be all of one kind. */
+  #hasRoomFor(entry: PeerEntry): boolean {
+    if (this.#owner.outboundCount() + this.#attempts.size >= this.#limits.maxOutbound) return false
+    if (scopeOf(entry.ip) !== 'public') return true
+    const subnet = subnetOf(entry.ip, this.#limits)
+    let inSubnet = this.#owner.outboundInto(subnet)
+    for (const attempt of this.#attempts.values()) if (attempt.subnet === subnet) inSubnet += 1
+    return inSubnet < this.#limits.maxOutboundPerSubnet
   }
 
   #enqueue(entry: PeerEntry, wish: DialWish): void {
@@ -367,7 +378,7 @@ export class Dialer {
         this.consider(entry)
         return
       }
-      if (wish !== 'kept' && !this.#hasRoom()) {
+      if (wish !== 'kept' && !this.#hasRoomFor(entry)) {
         this.#withoutRoom.add(entry)
         return
       }
@@ -391,12 +402,22 @@ export class Dialer {
     const controller = new AbortController()
     const nonce = toHex(this.#random.bytes(8))
     const isAsked = entry.askedPorts.length > 0
+    const subnet = subnetOf(entry.ip, this.#limits)
     const endpoint = {
       host: entry.host,
       port: portToDial(entry.ports, this.#transport.defaultPort),
     }
     entry.askedPorts.shift()
-    const attempt: DialAttempt = { id, entry, nonce, endpoint, isAsked, controller, isSelf: false }
+    const attempt: DialAttempt = {
+      id,
+      entry,
+      nonce,
+      endpoint,
+      isAsked,
+      subnet,
+      controller,
+      isSelf: false,
+    }
     const { dialTimeoutMs } = this.#limits
     this.#attempts.set(id, attempt)
     this.#owner.dialStarted(attempt)

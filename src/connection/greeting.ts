@@ -71,7 +71,7 @@ export class Greeting {
       network: this.#identity.network,
       instanceId: this.instanceId,
       isOwnNonce,
-      isBanned: this.#registry.isBanned(connection.ip),
+      isBanned: !this.#registry.isWelcome(connection.ip),
     })
   }
 

@@ -9,7 +9,6 @@ import type { SyncMessage } from '../contracts/sync-messages.js'
 import type { Connection, Endpoint, Transport } from '../contracts/transport.js'
 import { HoldfastError } from '../errors.js'
 import { ensureEntry, watchRegistry, type PeerEntry, type PeerRegistry } from '../peer-registry.js'
-import { admitInbound } from '../rules/admission.js'
 import { describeReason } from '../rules/close-reasons.js'
 import { outcomeOf } from '../rules/dial-policy.js'
 import type { Arbiter, ConnectionId, SlotEvent } from '../rules/election.js'
@@ -24,9 +23,11 @@ import type { ConnectionManagerLimits, NodeIdentity } from './connection-options
 import { Dialer, type DialAttempt, type DialerOwner } from './dialer.js'
 import { Elections, type ElectionHost } from './elections.js'
 import type { AppDelivery, ConnectionOwner } from './connection-owner.js'
+import { evicted, Gate, tooManyHandshakes, type Inbound } from './gate.js'
 import { Greeting } from './greeting.js'
 import { PeerConnection } from './peer-connection.js'
 import { SharedAddresses } from './shared-addresses.js'
+import { SubnetCounts } from './subnet-counts.js'
 
 /** What becomes of connections, for those who hear of it. Called within the turn in which it happened. */
 export interface LinkObserver {
@@ -72,11 +73,12 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
   readonly #observer: LinkObserver
   readonly #greeting: Greeting
   readonly #authorizer: Authorizer
+  readonly #gate: Gate
   readonly #elections: Elections
   readonly #sharedAddresses: SharedAddresses
   readonly #links = new Map<ConnectionId, Link>()
   readonly #incumbents = new Map<string, PeerConnection>()
-  #outboundCount = 0
+  readonly #outboundBySubnet: SubnetCounts
   #unwatch: () => void = () => undefined
   #lastId: ConnectionId = 0
 
@@ -86,6 +88,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     readonly clock: Clock
     readonly random: Random
     readonly limits: ConnectionManagerLimits
+    readonly evictsInbound: boolean
     readonly identity: NodeIdentity
     readonly turns: TurnQueue
     readonly observer: LinkObserver
@@ -102,6 +105,8 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     this.#turns = options.turns
     this.#observer = options.observer
     this.#greeting = new Greeting(options)
+    this.#gate = new Gate(options)
+    this.#outboundBySubnet = new SubnetCounts(options.limits)
     const { clock, limits } = options
     const { identity } = this.#registry
     this.#elections = new Elections({ clock, limits, identity, host: this })
@@ -148,7 +153,11 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
   }
 
   outboundCount(): number {
-    return this.#outboundCount
+    return this.#outboundBySubnet.total
+  }
+
+  outboundInto(subnet: string): number {
+    return this.#outboundBySubnet.of(subnet)
   }
 
   connectionCount(): number {
@@ -207,12 +216,16 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
         ip: connection.ip,
         hasHello: connection.hasHello,
       }))
-      const admission = admitInbound(pending, ip, this.#limits)
+      const verdict = this.#gate.judgeNew(ip, pending)
+      if (verdict.kind === 'drop') {
+        transportConnection.destroy()
+        this.#observer.inboundRefused(transportConnection.remote, verdict.reason)
+        return
+      }
       const connection = this.#open(transportConnection, { ip, direction: 'inbound' }, undefined)
-      if (admission.kind === 'admitInsteadOf')
-        this.connection(admission.id)?.closeFor(tooManyHandshakes)
-      if (admission.kind === 'refuse') connection.closeFor(tooManyHandshakes)
-      else if (this.#registry.isBanned(ip)) connection.closeFor({ kind: 'banned', by: 'us' })
+      if (verdict.kind === 'admitInsteadOf')
+        this.connection(verdict.id)?.closeFor(tooManyHandshakes)
+      if (verdict.kind === 'refuse') connection.closeFor(verdict.reason)
     })
   }
 
@@ -321,12 +334,11 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
       return
     }
     link.entry ??= entry
-    if (isInbound && !this.#hasRoomFor(entry)) {
-      connection.closeFor({
-        kind: 'busy',
-        by: 'us',
-        text: 'no room for another inbound connection',
-      })
+    const noRoom = isInbound
+      ? this.#gate.judgeRoom({ entry, connection }, this.#inbound(entry))
+      : undefined
+    if (noRoom !== undefined) {
+      connection.closeFor(noRoom)
       return
     }
     connection.key = entry.key
@@ -392,7 +404,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     connection.establish()
     this.dialer.settled(connection.connectionId)
     this.#incumbents.set(entry.key, connection)
-    if (connection.direction === 'outbound') this.#outboundCount += 1
+    if (connection.direction === 'outbound') this.#outboundBySubnet.add(connection.ip)
     this.#greeting.ownIpSeen(connection)
     entry.timesConnected += 1
     entry.lastSeenUnixMs = this.#clock.unixMs()
@@ -403,11 +415,13 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     debug('%s is connected (%s #%d)', entry.key, connection.direction, connection.connectionId)
     this.#observer.connected(connection)
     for (const name of entry.names) this.connects.resolve(name, connection)
+    const inbound = this.#inbound(undefined).filter((other) => other.connection.isConnected)
+    this.#gate.established(connection, inbound)?.closeFor(evicted)
   }
 
   lost(entry: PeerEntry, connection: PeerConnection): void {
     this.#incumbents.delete(entry.key)
-    if (connection.direction === 'outbound') this.#outboundCount -= 1
+    if (connection.direction === 'outbound') this.#outboundBySubnet.remove(connection.ip)
     entry.lastSeenUnixMs = this.#clock.unixMs()
     const { reason, lastReceivedAtMs: heardMs } = connection
     const livedMs = this.#clock.now() - connection.establishedAtMs
@@ -430,6 +444,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     const { connectionId: id } = connection
     this.#elections.forget(id)
     this.#authorizer.ended(connection, reason)
+    this.#gate.ended(id)
     this.conduct.ended(connection, reason)
     this.dialer.settled(id)
     const wasEstablished = !Number.isNaN(connection.establishedAtMs)
@@ -522,7 +537,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
 
   /** It was made known, banned, unbanned or forgotten. */
   #entryChanged(entry: PeerEntry): void {
-    if (this.#registry.isBanned(entry.ip)) {
+    if (!this.#registry.isWelcome(entry.ip)) {
       this.connects.reject(entry, new HoldfastError('BANNED', `${entry.key} was banned meanwhile`))
       this.closeAll(entry, { kind: 'banned', by: 'us' })
     } else if (entry.isForgotten) {
@@ -540,14 +555,14 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     this.abandonDial(entry)
   }
 
-  /** Kept peers are admitted above `maxInbound`, and so is who comes for the place of an incumbent. */
-  #hasRoomFor(entry: PeerEntry): boolean {
-    if (entry.isKeptByAnyName || entry.isConnected) return true
-    const greeted = [...this.#links.values()].filter(
-      (link) => isPendingInbound(link) && link.entry !== undefined && link.entry !== entry,
-    )
-    const inbound = this.#incumbents.size - this.#outboundCount
-    return inbound + greeted.length < this.#limits.maxInbound
+  /** Inbound connections of other peers that are established, or whose HELLO was valid. */
+  #inbound(but: PeerEntry | undefined): Inbound[] {
+    const inbound: Inbound[] = []
+    for (const { connection, entry } of this.#links.values()) {
+      const isInbound = connection.direction === 'inbound' && !connection.isClosed
+      if (isInbound && entry !== undefined && entry !== but) inbound.push({ entry, connection })
+    }
+    return inbound
   }
 
   /** The entry of the peer that a HELLO speaks of: it says more than the address that was dialled. */
@@ -575,12 +590,6 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
 }
 
 const tooManyPeers: CloseReason = { kind: 'busy', by: 'us', text: 'too many known peers' }
-
-const tooManyHandshakes: CloseReason = {
-  kind: 'busy',
-  by: 'us',
-  text: 'too many handshakes are under way',
-}
 
 function isPendingInbound({ connection }: Link): boolean {
   return connection.direction === 'inbound' && !connection.isConnected && !connection.isClosed

@@ -47,6 +47,8 @@ export class PeerConnection implements ServicePeer {
   readonly openedAtMs: number
   key: string
   establishedAtMs = Number.NaN
+  /** When it was last of use. */
+  usefulAtMs: number | undefined
   /** Why it ended; meaningless before. */
   reason: CloseReason = closedByNobody
   /** Bytes that were accepted for sending and dropped at the end. */
@@ -302,6 +304,10 @@ export class PeerConnection implements ServicePeer {
     this.#asked.pingSent()
     this.#queue.addUrgent(encodeMessage({ kind: 'ping', nonce }))
     return nonce
+  }
+
+  useful(): void {
+    this.usefulAtMs = this.#clock.now()
   }
 
   close(text?: string): void {

@@ -24,6 +24,7 @@ export type CloseReason = { readonly by: ClosedBy; readonly text?: string } & (
   | { readonly kind: 'confirm-timeout' }
   | { readonly kind: 'disconnected' }
   | { readonly kind: 'shutdown' }
+  | { readonly kind: 'evicted' }
 )
 
 export type CloseReasonKind = CloseReason['kind']

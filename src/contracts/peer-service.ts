@@ -87,6 +87,12 @@ export interface Peer {
     options?: { readonly signal?: AbortSignal; readonly timeoutMs?: number },
   ): Promise<Uint8Array>
 
+  /**
+   * Says that this peer was of use just now. Where inbound connections may be evicted, those that were
+   * last of use are protected.
+   */
+  useful(): void
+
   /** Closes the connection for the user's own reason; the peer is told `text`. */
   close(text?: string): void
 }

@@ -16,6 +16,7 @@ export const byeCodes: Readonly<Partial<Record<CloseReasonKind, number>>> = {
   misbehaved: 12,
   disconnected: 13,
   shutdown: 14,
+  evicted: 15,
   refused: 16,
 }
 
@@ -55,6 +56,7 @@ export function isTransient(reason: CloseReason): boolean {
     case 'confirm-timeout':
     case 'disconnected':
     case 'shutdown':
+    case 'evicted':
       return true
     case 'flood':
     case 'misbehaved':

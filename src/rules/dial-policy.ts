@@ -229,6 +229,7 @@ export function outcomeOf(reason: CloseReason): DialOutcome {
     case 'busy':
       return { kind: 'later', retryAfterMs: reason.retryAfterMs }
     case 'shutdown':
+    case 'evicted':
     case 'disconnected':
       return { kind: 'later', retryAfterMs: undefined }
     case 'refused':

@@ -138,6 +138,7 @@ function fakePeer(clock: Clock, name: string): FakePeer {
     },
     establishedAtMs: clock.now(),
     isConnected: true,
+    useful: notForSync,
     roundTrip: {
       lastMs: 10,
       smoothedMs: 10,

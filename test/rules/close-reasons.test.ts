@@ -27,6 +27,7 @@ const kinds: Record<CloseReasonKind, { code: number | null; isTransient: boolean
   flood: { code: 11, isTransient: false },
   misbehaved: { code: 12, isTransient: false },
   disconnected: { code: 13, isTransient: true },
+  evicted: { code: 15, isTransient: true },
   shutdown: { code: 14, isTransient: true },
   refused: { code: 16, isTransient: false },
 }
@@ -66,7 +67,7 @@ describe('the BYE codes', () => {
     })
   })
 
-  test.each([0, 15, 99, 65_535])('%i of a later version reads as disconnected', (code) => {
+  test.each([0, 17, 99, 65_535])('%i of a later version reads as disconnected', (code) => {
     expect(reasonFromBye({ code, text: 'new', retryAfterMs: undefined })).toEqual({
       kind: 'disconnected',
       by: 'peer',

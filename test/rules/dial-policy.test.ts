@@ -383,6 +383,7 @@ const outcomes: Record<CloseReasonKind, DialOutcome['kind']> = {
   'confirm-timeout': 'failed',
   disconnected: 'later',
   shutdown: 'later',
+  evicted: 'later',
   refused: 'refused',
 }
 

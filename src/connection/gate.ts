@@ -1,0 +1,194 @@
+import type { Clock } from '../contracts/clock.js'
+import type { CloseReason } from '../contracts/close-reason.js'
+import type { Random } from '../contracts/random.js'
+import { entriesOf, type PeerEntry, type PeerRegistry } from '../peer-registry.js'
+import {
+  takeAccept,
+  wholeAtMs,
+  type AcceptBudget,
+  type AcceptVerdict,
+} from '../rules/accept-rate.js'
+import { admitInbound, type Admission, type PendingInbound } from '../rules/admission.js'
+import type { ConnectionId } from '../rules/election.js'
+import { selectEviction, type EvictionCandidate } from '../rules/eviction.js'
+import { subnetOf } from '../rules/ip-range.js'
+import { scopeOf, type PeerIp } from '../rules/peer-ip.js'
+import { judgeRoom } from '../rules/room.js'
+import { toHex } from '../wire/binary.js'
+import type { ConnectionManagerLimits } from './connection-options.js'
+import type { PeerConnection } from './peer-connection.js'
+
+export type GateVerdict =
+  | Exclude<Admission, { readonly kind: 'refuse' }>
+  | { readonly kind: 'refuse'; readonly reason: CloseReason }
+  /** Not a word is lost on it. */
+  | { readonly kind: 'drop'; readonly reason: CloseReason }
+
+/** An inbound connection, established or on its way to it, and its peer. */
+export interface Inbound {
+  readonly entry: PeerEntry
+  readonly connection: PeerConnection
+}
+
+/** Addresses whose budgets are remembered. */
+const maxBudgets = 4_096
+
+/** Newcomers that are in handshake although somebody would have to go for them. */
+const maxEvicting = 8
+
+export const evicted: CloseReason = {
+  kind: 'evicted',
+  by: 'us',
+  text: 'made room for another inbound connection',
+}
+
+/** Who comes in: before a byte is read, when its HELLO is valid, and when it is established. */
+export class Gate {
+  readonly #registry: PeerRegistry
+  readonly #clock: Clock
+  readonly #limits: ConnectionManagerLimits
+  readonly #evictsInbound: boolean
+  /** No newcomer can foresee whom it protects. */
+  readonly #salt: string
+  readonly #budgets = new Map<string, AcceptBudget>()
+  readonly #evicting = new Set<ConnectionId>()
+
+  constructor(options: {
+    readonly registry: PeerRegistry
+    readonly clock: Clock
+    readonly random: Random
+    readonly limits: ConnectionManagerLimits
+    readonly evictsInbound: boolean
+  }) {
+    this.#registry = options.registry
+    this.#clock = options.clock
+    this.#limits = options.limits
+    this.#evictsInbound = options.evictsInbound
+    this.#salt = options.evictsInbound ? toHex(options.random.bytes(16)) : ''
+  }
+
+  /** A connection came, and nothing was read from it. `pending` are the others that are in handshake. */
+  judgeNew(
+    ip: PeerIp,
+    pending: readonly (PendingInbound & { readonly ip: PeerIp })[],
+  ): GateVerdict {
+    const keptIps = this.#keptIps()
+    const mayReserve = (other: PeerIp): boolean =>
+      keptIps.has(other) || this.#registry.access.isAllowed(other)
+    const isReserved = mayReserve(ip)
+    const rate: AcceptVerdict = isReserved ? { kind: 'admit' } : this.#takeAccept(ip)
+    if (rate.kind !== 'admit') {
+      const text = 'too many connections from this address'
+      if (rate.kind === 'drop') return { kind: 'drop', reason: { kind: 'busy', by: 'us', text } }
+      const { retryAfterMs } = rate
+      return { kind: 'refuse', reason: { kind: 'busy', by: 'us', text, retryAfterMs } }
+    }
+    if (!this.#registry.isWelcome(ip)) {
+      return { kind: 'refuse', reason: { kind: 'banned', by: 'us' } }
+    }
+    // Reserved peers have handshakes of their own: strangers cannot take them all.
+    const rivals = pending.filter((other) => mayReserve(other.ip) === isReserved)
+    const admission = admitInbound(rivals, ip, this.#limits)
+    return admission.kind === 'refuse' ? { kind: 'refuse', reason: tooManyHandshakes } : admission
+  }
+
+  /**
+   * A connection said a valid HELLO: why there is no room for it, or undefined. `others` are the inbound
+   * connections of other peers that are established, or have said a valid HELLO as well.
+   */
+  judgeRoom({ entry, connection }: Inbound, others: readonly Inbound[]): CloseReason | undefined {
+    const { isKeptByAnyName: isKept, isConnected, ip } = entry
+    const isAllowed = this.#registry.access.isAllowed(ip)
+    const inSubnet = this.#neighbours(ip, others)
+    const facts = { isKept, isConnected, isAllowed, inbound: others.length, inSubnet }
+    const verdict = judgeRoom(facts, this.#limits)
+    if (verdict === 'admit') return undefined
+    if (verdict === 'full' && !isAllowed && this.#mayEvictFor(ip, others)) {
+      this.#evicting.add(connection.connectionId)
+      return undefined
+    }
+    const retryAfterMs = this.#limits.busyRetryMs
+    const text =
+      verdict === 'full'
+        ? 'no room for another inbound connection'
+        : 'no room for another inbound connection from this subnet'
+    return { kind: 'busy', by: 'us', text, retryAfterMs }
+  }
+
+  /**
+   * A connection was established. Who has to go for it, of the established inbound ones, which include
+   * it; undefined when nobody has to. It goes itself when nobody else may any more.
+   */
+  established(connection: PeerConnection, inbound: readonly Inbound[]): PeerConnection | undefined {
+    if (!this.#evicting.delete(connection.connectionId)) return undefined
+    if (inbound.length <= this.#limits.maxInbound) return undefined
+    const others = inbound.filter((other) => other.connection !== connection)
+    const id = this.#evictable(connection.ip, others)
+    return others.find((other) => other.connection.connectionId === id)?.connection ?? connection
+  }
+
+  ended(id: ConnectionId): void {
+    this.#evicting.delete(id)
+  }
+
+  #mayEvictFor(ip: PeerIp, others: readonly Inbound[]): boolean {
+    if (!this.#evictsInbound || this.#evicting.size >= maxEvicting) return false
+    const established = others.filter(({ connection }) => connection.isConnected)
+    return this.#evictable(ip, established) !== undefined
+  }
+
+  #evictable(ip: PeerIp, established: readonly Inbound[]): ConnectionId | undefined {
+    const candidates = established.map((inbound) => this.#candidate(inbound))
+    return selectEviction(candidates, { subnet: subnetOf(ip, this.#limits) }, this.#salt)
+  }
+
+  #candidate({ entry, connection }: Inbound): EvictionCandidate {
+    return {
+      id: connection.connectionId,
+      subnet: subnetOf(entry.ip, this.#limits),
+      roundTripMs: connection.roundTrip.minMs,
+      establishedAtMs: connection.establishedAtMs,
+      usefulAtMs: connection.usefulAtMs,
+      isReserved: entry.isKeptByAnyName || this.#registry.access.isAllowed(entry.ip),
+    }
+  }
+
+  #neighbours(ip: PeerIp, others: readonly Inbound[]): number {
+    if (scopeOf(ip) !== 'public') return 0
+    const subnet = subnetOf(ip, this.#limits)
+    return others.filter(({ entry }) => subnetOf(entry.ip, this.#limits) === subnet).length
+  }
+
+  #keptIps(): Set<PeerIp> {
+    const ips = new Set<PeerIp>()
+    for (const { isKept, ip } of entriesOf(this.#registry).values()) if (isKept) ips.add(ip)
+    return ips
+  }
+
+  /** One operator has a whole /64 of IPv6, and this machine itself is no stranger. */
+  #takeAccept(ip: PeerIp): AcceptVerdict {
+    if (scopeOf(ip) === 'loopback') return { kind: 'admit' }
+    const key = ip.includes(':') ? subnetOf(ip, this.#limits) : ip
+    const nowMs = this.#clock.now()
+    const { verdict, budget } = takeAccept(this.#budgets.get(key), nowMs, this.#limits)
+    this.#budgets.delete(key)
+    this.#budgets.set(key, budget)
+    if (this.#budgets.size > maxBudgets) this.#forgetBudgets(nowMs)
+    return verdict
+  }
+
+  /** Those that are whole again say nothing; when there are none, the one that was used least recently goes. */
+  #forgetBudgets(nowMs: number): void {
+    for (const [key, budget] of this.#budgets) {
+      if (wholeAtMs(budget, this.#limits) <= nowMs) this.#budgets.delete(key)
+    }
+    const oldest = this.#budgets.keys().next()
+    if (this.#budgets.size > maxBudgets && !oldest.done) this.#budgets.delete(oldest.value)
+  }
+}
+
+export const tooManyHandshakes: CloseReason = {
+  kind: 'busy',
+  by: 'us',
+  text: 'too many handshakes are under way',
+}

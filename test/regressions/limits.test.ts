@@ -1,0 +1,284 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { defaultConnectionLimits } from '../../src/connection/connection-options.js'
+import { byeCodes } from '../../src/rules/close-reasons.js'
+import type { RawConnection } from '../support/raw-peer.js'
+import { World, type SimulatedNode } from '../support/simulated-node.js'
+
+const own = '1.0.0.1'
+const { acceptBurst, busyRetryMs, maxInboundPerSubnet } = defaultConnectionLimits
+
+function come(world: World, node: SimulatedNode, ip: string): RawConnection {
+  return world.raw(ip, { listen: false }).dial(node.host).shakeHands({ decides: false })
+}
+
+/** Inbound connections, one after the other. */
+async function crowd(
+  world: World,
+  node: SimulatedNode,
+  ips: readonly string[],
+): Promise<RawConnection[]> {
+  const raws: RawConnection[] = []
+  for (const ip of ips) {
+    raws.push(come(world, node, ip))
+    await world.advance(50)
+  }
+  return raws
+}
+
+const inSubnet = (subnet: number, count: number): string[] =>
+  Array.from({ length: count }, (_, index) => `8.8.${subnet}.${index + 1}`)
+
+describe('inbound', () => {
+  test('of one public subnet takes only so many slots, kept and allowed peers apart', async () => {
+    const world = new World()
+    const node = await world.running(own)
+    node.registry.access.allow('8.8.1.200')
+    node.connections.keep('8.8.1.201')
+    const raws = await crowd(world, node, inSubnet(1, maxInboundPerSubnet + 1))
+    expect(node.connections.status().inbound).toBe(maxInboundPerSubnet)
+    expect(raws.at(-1)!.farewell).toMatchObject({ code: byeCodes.busy, retryAfterMs: busyRetryMs })
+    await crowd(world, node, ['8.8.2.1', '8.8.1.200', '8.8.1.201'])
+    expect(node.connections.status().inbound).toBe(maxInboundPerSubnet + 3)
+  })
+
+  test('of private subnets is not limited by them', async () => {
+    const world = new World()
+    const node = await world.running(own)
+    const ips = Array.from({ length: 40 }, (_, index) => `192.168.7.${index + 1}`)
+    await crowd(world, node, ips)
+    expect(node.connections.status().inbound).toBe(40)
+  })
+
+  test('above maxInbound is for kept peers, and for allowed ones as far as slots are reserved', async () => {
+    const world = new World()
+    const node = await world.running(own, { maxInbound: 2, maxReservedInbound: 1 })
+    node.registry.access.allow('9.0.0.0/8')
+    for (const ip of ['7.0.0.1', '7.0.0.2']) node.connections.keep(ip)
+    const raws = await crowd(world, node, ['8.8.1.1', '8.8.2.1', '8.8.3.1'])
+    expect(raws[2]!.farewell).toMatchObject({ code: byeCodes.busy, retryAfterMs: busyRetryMs })
+    const [first, second] = await crowd(world, node, ['9.0.0.1', '9.0.1.1'])
+    expect([first!.isOpen, second!.isOpen]).toEqual([true, false])
+    await crowd(world, node, ['7.0.0.1', '7.0.0.2'])
+    expect(node.connections.status()).toMatchObject({ inbound: 5, outbound: 0 })
+  })
+
+  test('handshakes of strangers leave those of kept peers their room', async () => {
+    const world = new World()
+    const node = await world.running(own)
+    node.connections.keep('7.0.0.1')
+    // Everybody says a valid HELLO, and no more: none of these makes room.
+    for (let n = 0; n < 100; n += 1) world.raw(`8.9.${n}.1`).dial(own).hello()
+    await world.advance(50)
+    expect(node.connections.status().handshaking).toBe(defaultConnectionLimits.maxPendingHandshakes)
+    const kept = come(world, node, '7.0.0.1')
+    await world.advance(50)
+    expect([kept.isOpen, node.connections.status().inbound]).toEqual([true, 1])
+  })
+})
+
+describe('the rate of one address', () => {
+  test('is limited: it is told when to come, then dropped unheard, and is told of in two events (F115)', async () => {
+    const world = new World()
+    const node = await world.running(own)
+    const raw = world.raw('8.8.1.1', { listen: false })
+    const raws = Array.from({ length: 1_000 }, () => raw.dial(own))
+    await world.advance(200)
+    const told = raws.filter(({ farewell }) => farewell?.retryAfterMs !== undefined)
+    expect(told).toHaveLength(acceptBurst - 1)
+    const events = (): { readonly count: number }[] =>
+      node.inboundRefused.filter(({ reason }) => reason.text?.includes('from this address'))
+    expect(events().map(({ count }) => count)).toEqual([1])
+    const unheard = raws.filter(({ isClosed, received }) => isClosed && received.length === 0)
+    expect(unheard.length).toBeGreaterThanOrEqual(1_000 - 2 * acceptBurst)
+    await world.advance(10_000)
+    expect(events().map(({ count }) => count)).toEqual([1, 1_000 - acceptBurst - 1])
+    await world.advance(told[0]!.farewell!.retryAfterMs! + 16_000)
+    expect(come(world, node, '8.8.1.1').isClosed).toBe(false)
+    await world.advance(100)
+    expect(node.connections.status().inbound).toBe(1)
+  })
+
+  test('is no matter for a kept peer, an allowed one, or this machine', async () => {
+    const world = new World()
+    const node = await world.running(own)
+    node.connections.keep('7.0.0.1')
+    node.registry.access.allow('9.0.0.0/8')
+    for (const ip of ['7.0.0.1', '9.0.0.1', '127.0.0.1']) {
+      const raw = world.raw(ip, { listen: false })
+      for (let n = 0; n < 100; n += 1) {
+        const connection = raw.dial(own)
+        await world.advance(15)
+        connection.destroy()
+        await world.advance(15)
+      }
+      const connection = come(world, node, ip)
+      await world.advance(100)
+      expect(connection.isOpen).toBe(true)
+    }
+  })
+})
+
+describe('a list', () => {
+  test('that denies a range closes what is open, and lets nobody in or out, until it is taken back', async () => {
+    const world = new World()
+    const node = await world.running(own)
+    const raw = world.raw('8.8.1.1')
+    await raw.listen((connection) => void connection.shakeHands({ decides: false }))
+    node.connections.keep('8.8.1.1')
+    await crowd(world, node, ['8.8.1.2', '8.8.2.1'])
+    await world.advance(1_000)
+    expect(node.connections.peers()).toHaveLength(3)
+    node.registry.access.deny('8.8.1.0/24')
+    await world.advance(100)
+    expect(node.connections.peers().map(({ ip }) => ip)).toEqual(['8.8.2.1'])
+    expect(node.reasons).toMatchObject([
+      { kind: 'banned', by: 'us' },
+      { kind: 'banned', by: 'us' },
+    ])
+    const [denied] = await crowd(world, node, ['8.8.1.9'])
+    expect(denied!.farewell?.code).toBe(byeCodes.banned)
+    expect(denied!.kinds).toEqual(['bye'])
+    await expect(node.connections.connect('8.8.1.1')).rejects.toMatchObject({ code: 'BANNED' })
+    const dialled = node.transport.dialled.length
+    await world.advance(3_600_000)
+    expect(node.transport.dialled).toHaveLength(dialled)
+    node.registry.access.remove('8.8.1.0/24')
+    await world.advance(1_000)
+    expect(node.connections.peer('8.8.1.1')?.isConnected).toBe(true)
+  })
+})
+
+describe('automatic dials', () => {
+  test('go to so many peers of one public subnet, but to all that are kept', async () => {
+    const world = new World()
+    const node = world.node(own, { maxOutboundPerSubnet: 3 })
+    const ips = [...inSubnet(1, 6), ...inSubnet(2, 2)]
+    for (const ip of ips) {
+      await world.raw(ip).listen((raw) => void raw.shakeHands({ decides: false }))
+      node.registry.add(ip)
+    }
+    await node.connections.start()
+    await world.advance(10_000)
+    expect(node.connections.status().outbound).toBe(5)
+    node.connections.keep('8.8.1.6')
+    await world.advance(1_000)
+    expect(node.connections.status().outbound).toBe(6)
+    // When one of them ends another one takes its place.
+    node.connections.disconnect('8.8.1.1')
+    node.connections.unkeep('8.8.1.6')
+    node.connections.disconnect('8.8.1.6')
+    await world.advance(1_000)
+    expect(node.connections.status().outbound).toBe(5)
+  })
+})
+
+describe('eviction', () => {
+  const ips = inSubnet(1, 16).concat(['8.8.2.1', '8.8.3.1', '8.8.4.1', '8.8.5.1'])
+
+  test('makes room, where it is enabled, once the newcomer is established, and not before', async () => {
+    const world = new World()
+    const node = await world.running(own, { maxInbound: 20, evictsInbound: true })
+    const raws = await crowd(world, node, ips)
+    expect(node.connections.status().inbound).toBe(20)
+    const idle = world.raw('8.8.9.1').dial(own)
+    idle.hello()
+    await world.advance(100)
+    expect([node.disconnected.length, node.connections.status().inbound]).toEqual([0, 20])
+    const newcomer = come(world, node, '8.8.10.1')
+    await world.advance(100)
+    expect(newcomer.isOpen).toBe(true)
+    expect(node.connections.status().inbound).toBe(20)
+    expect(node.reasons).toMatchObject([{ kind: 'evicted', by: 'us' }])
+    // The youngest of the largest subnet.
+    expect(raws[15]!.farewell?.code).toBe(byeCodes.evicted)
+    // From the largest subnet itself nobody else is let in for it.
+    const neighbour = come(world, node, '8.8.1.99')
+    await world.advance(100)
+    expect(neighbour.farewell?.code).toBe(byeCodes.busy)
+  })
+
+  test('spares who was of use, and who is kept', async () => {
+    const world = new World()
+    const node = await world.running(own, { maxInbound: 20, evictsInbound: true })
+    node.connections.keep('8.8.1.15')
+    await crowd(world, node, ips)
+    node.connections.peer('8.8.1.16')!.useful()
+    await crowd(world, node, ['8.8.10.1'])
+    expect(node.disconnected.map(({ peer }) => peer.ip)).toEqual(['8.8.1.14'])
+  })
+
+  test('happens to nobody where it is not enabled', async () => {
+    const world = new World()
+    const node = await world.running(own, { maxInbound: 20 })
+    await crowd(world, node, ips)
+    const [newcomer] = await crowd(world, node, ['8.8.10.1'])
+    expect(newcomer!.farewell?.code).toBe(byeCodes.busy)
+    expect(node.disconnected).toEqual([])
+  })
+})
+
+test('whatever happens, the numbers stay within the limits, add up, and a kept peer comes in', async () => {
+  const limits = { maxInbound: 6, maxReservedInbound: 2, maxInboundPerSubnet: 3, maxOutbound: 3 }
+  const kept = ['7.0.0.1', '7.0.0.2']
+  const strangers = [1, 2, 3].flatMap((subnet) => inSubnet(subnet, 6))
+  const allowed = ['9.0.0.1', '9.0.0.2', '9.0.0.3']
+  const step = fc.record({
+    kind: fc.constantFrom(
+      ...(['come', 'come', 'come', 'silent', 'add', 'connect', 'reset', 'disconnect'] as const),
+      ...(['allow', 'deny', 'remove'] as const),
+    ),
+    ip: fc.constantFrom(...strangers, ...allowed, ...kept),
+    thenMs: fc.constantFrom(0, 5, 50, 500),
+  })
+  let most = 0
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(step, { minLength: 60, maxLength: 120 }),
+      fc.boolean(),
+      async (steps, evictsInbound) => {
+        const world = new World({ latencyMs: [1, 20] })
+        const node = await world.running(own, { ...limits, evictsInbound })
+        const raws = new Map(
+          [...strangers, ...allowed, ...kept].map((ip) => [ip, world.raw(ip)] as const),
+        )
+        for (const raw of raws.values()) {
+          await raw.listen((connection) => void connection.shakeHands({ decides: false }))
+        }
+        const check = (): void => {
+          const { inbound, outbound } = node.connections.status()
+          expect(inbound + outbound).toBe(node.connections.peers().length)
+          const others = node.connections
+            .peers()
+            .filter(({ direction, ip }) => direction === 'inbound' && !kept.includes(ip))
+          expect(others.length).toBeLessThanOrEqual(limits.maxInbound + limits.maxReservedInbound)
+          most = Math.max(most, others.length)
+        }
+        node.connections.on('peerConnected', check).on('peerDisconnected', check)
+        node.registry.access.allow('9.0.0.0/24')
+        for (const { kind, ip, thenMs } of steps) {
+          const isKept = kept.includes(ip)
+          if (kind === 'come') raws.get(ip)!.dial(own).shakeHands({ decides: false })
+          else if (kind === 'silent') raws.get(ip)!.dial(own)
+          else if (kind === 'reset') world.network.resetBetween(ip, own)
+          else if (kind === 'allow') node.registry.access.allow('8.8.1.1')
+          else if (kind === 'deny') node.registry.access.deny('8.8.2.0/24')
+          else if (kind === 'remove') node.registry.access.remove('8.8.2.0/24')
+          else if (isKept) node.connections.keep(ip)
+          else if (kind === 'add') node.registry.add(ip)
+          else if (kind === 'disconnect') node.connections.disconnect(ip)
+          else node.connections.connect(ip).catch(() => undefined)
+          await world.advance(thenMs)
+          check()
+        }
+        for (const ip of kept) node.connections.keep(ip)
+        await world.advance(60_000)
+        check()
+        for (const ip of kept) expect(node.connections.peer(ip)?.isConnected).toBe(true)
+        expect(node.bugs).toEqual([])
+      },
+    ),
+    { numRuns: 12, seed: 42 },
+  )
+  expect(most).toBeGreaterThanOrEqual(limits.maxInbound)
+})
