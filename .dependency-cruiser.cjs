@@ -5,8 +5,7 @@ const npm = (name) => `(^|/)node_modules/${name}/`
 const MANAGERS = 'connection-manager|peer-exchange|peer-memory|ping-monitor|sync-coordinator'
 const ROOT_FILE = '^src/[^/]+\\.ts$'
 const ROOT_PACKAGES = [npm('p-queue'), npm('debug'), npm('@types/debug')]
-const ENTRIES =
-  '^src/(index|adapters/(file-peer-store|tcp|tls|memory|level-block-store)|testing/index)\\.ts$'
+const ENTRIES = '^src/(index|adapters/(files|tcp|tls|memory|level-block-store)|testing/index)\\.ts$'
 
 const layer = (name, from, mayImport, fromNot) => ({
   name,

@@ -7,7 +7,7 @@ const shared: Options = {
     tcp: 'src/adapters/tcp.ts',
     tls: 'src/adapters/tls.ts',
     memory: 'src/adapters/memory.ts',
-    files: 'src/adapters/file-peer-store.ts',
+    files: 'src/adapters/files.ts',
     level: 'src/adapters/level-block-store.ts',
     testing: 'src/testing/index.ts',
   },

@@ -10,7 +10,7 @@ export default defineConfig({
       { find: /^holdfast\/tcp$/, replacement: source('adapters/tcp.ts') },
       { find: /^holdfast\/tls$/, replacement: source('adapters/tls.ts') },
       { find: /^holdfast\/memory$/, replacement: source('adapters/memory.ts') },
-      { find: /^holdfast\/files$/, replacement: source('adapters/file-peer-store.ts') },
+      { find: /^holdfast\/files$/, replacement: source('adapters/files.ts') },
       { find: /^holdfast\/level$/, replacement: source('adapters/level-block-store.ts') },
       { find: /^holdfast\/testing$/, replacement: source('testing/index.ts') },
     ],

@@ -1,4 +1,5 @@
 import type { Block, BlockRef } from '../contracts/block-store.js'
+import { damageBelow, lastSoundRun } from './chain-check.js'
 import { asBytes, type LevelDatabase } from './level-database.js'
 import {
   blockKey,
@@ -11,12 +12,6 @@ import {
   type ChainEnds,
 } from './level-format.js'
 import { corrupt, firstKey, readEndsIfAny } from './level-read.js'
-
-/** So many blocks in a row must be sound and linked before the tip above them is believed. */
-export const checkedBlocks = 128
-
-/** The tip is lowered by at most this much: more damage than this is no accident to be tidied up. */
-export const maxLoweredBlocks = 1_024
 
 /** One thing that opening found. All heights are inclusive. */
 export type LevelRepair =
@@ -56,7 +51,15 @@ export async function repairChain(
   const { base, tip } = ends
   if (base === null || tip === null) return removeTail(database, 0)
 
-  const found = await lastSoundRun(database, { base, tip })
+  const chain = {
+    baseHeight: base.height,
+    tipHeight: tip.height,
+    soundBlock: (height: number) => soundBlock(database, height, { base, tip }),
+  }
+  const found = await lastSoundRun(chain)
+  if (found === undefined) {
+    throw corrupt(`too many blocks below its tip at height ${tip.height} are damaged or missing`)
+  }
   const repairs = await removeTail(database, tip.height + 1)
   if (found.top.height < tip.height) {
     const to = { height: found.top.height, hash: found.top.hash }
@@ -65,57 +68,13 @@ export async function repairChain(
     await removeTail(database, to.height + 1)
     repairs.push({ kind: 'tip-lowered', from: tip, to })
   }
-  const below = found.bottom.height - 1
-  const toCheck = verify === 'all' ? below : Math.min(below, base.height)
-  return [...repairs, ...(await damageFrom(database, { base, tip }, toCheck, found.bottom))]
+  const damage = await damageBelow(chain, found, verify === 'all' ? 'all' : 'base')
+  return [...repairs, ...damage.map((range) => ({ kind: 'damage-left' as const, ...range }))]
 }
 
 interface KnownEnds {
   readonly base: BlockRef
   readonly tip: BlockRef
-}
-
-/** A run of sound, linked blocks: as high as there is one that is long enough or reaches the base. */
-async function lastSoundRun(
-  database: LevelDatabase,
-  ends: KnownEnds,
-): Promise<{ top: Block; bottom: Block }> {
-  let run: { top: Block; bottom: Block } | undefined
-  for (let height = ends.tip.height; height >= ends.base.height; height--) {
-    const block = await soundBlock(database, height, ends)
-    if (block === undefined) run = undefined
-    else if (run?.bottom.previousHash === block.hash) run.bottom = block
-    else run = { top: block, bottom: block }
-
-    if (run !== undefined && run.top.height - height + 1 >= checkedBlocks) return run
-    if (ends.tip.height - (run?.top.height ?? height) > maxLoweredBlocks) break
-    if (run !== undefined && height === ends.base.height) return run
-  }
-  throw corrupt(`too many blocks below its tip at height ${ends.tip.height} are damaged or missing`)
-}
-
-/** What is wrong from `height` down to the base, as ranges, highest first. */
-async function damageFrom(
-  database: LevelDatabase,
-  ends: KnownEnds,
-  height: number,
-  blockAbove: Block,
-): Promise<LevelRepair[]> {
-  const ranges: { kind: 'damage-left'; from: number; to: number }[] = []
-  const add = (damaged: number): void => {
-    const last = ranges.at(-1)
-    if (last?.from === damaged + 1) last.from = damaged
-    else if (last?.from !== damaged)
-      ranges.push({ kind: 'damage-left', from: damaged, to: damaged })
-  }
-  let above = blockAbove.height === height + 1 ? blockAbove : undefined
-  for (; height >= ends.base.height; height--) {
-    const block = await soundBlock(database, height, ends)
-    if (block === undefined) add(height)
-    else if (above !== undefined && above.previousHash !== block.hash) add(height + 1)
-    above = block
-  }
-  return ranges
 }
 
 /** The block at `height` if it can be read, its name says the same, and an end of the chain is that end. */

@@ -12,7 +12,7 @@ import {
   metadataKey,
   nameKey,
 } from '../../src/adapters/level-format.js'
-import { checkedBlocks, maxLoweredBlocks } from '../../src/adapters/level-repair.js'
+import { checkedBlocks, maxLoweredBlocks } from '../../src/adapters/chain-check.js'
 import type { Block } from '../../src/contracts/block-store.js'
 import { refOf, testChain } from '../../src/testing/test-chain.js'
 

@@ -1,0 +1,26 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, test } from 'vitest'
+import { FlatFileBlockStore } from '../../src/adapters/flat-file-block-store.js'
+import { blockStoreSuite } from '../../src/testing/block-store-suite.js'
+
+const folder = (): Promise<string> => mkdtemp(join(tmpdir(), 'holdfast-flat-'))
+
+for (const fsync of ['always', 'interval', 'checkpoint'] as const) {
+  describe(`FlatFileBlockStore with fsync '${fsync}'`, () => {
+    blockStoreSuite({
+      test,
+      factory: async () => {
+        const location = await folder()
+        const segmentBytes = fsync === 'interval' ? 4_096 : 2 ** 20
+        const options = { location, fsync, segmentBytes, verify: 'all' } as const
+        return {
+          store: new FlatFileBlockStore(options),
+          reopen: () => new FlatFileBlockStore(options),
+          cleanup: () => rm(location, { recursive: true }),
+        }
+      },
+    })
+  })
+}
