@@ -262,7 +262,12 @@ test('a snapshot brings each endpoint back under its own key', () => {
   for (const port of [7_001, 7_002]) registry.add(`${publicIp}:${port}`)
   const restored = new PeerRegistry({ identity })
   expect(restored.restore(registry.snapshot())).toMatchObject({ peers: 2 })
-  expect(restored.list().map(({ key, listeningPort }) => [key, listeningPort])).toEqual([
+  expect(
+    restored
+      .list()
+      .map(({ key, listeningPort }) => [key, listeningPort])
+      .sort(),
+  ).toEqual([
     [`${publicIp}:7001`, 7_001],
     [`${publicIp}:7002`, 7_002],
   ])
