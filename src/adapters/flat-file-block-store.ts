@@ -68,8 +68,8 @@ interface Session {
  * as soon as the disk lets it take the failed write back; until then writes reject.
  *
  * Blocks that a `replace` removed stay in their files until a `replace` above null begins a new chain.
- * `hashAt` reads no payload. A block may have 1 GiB: RangeError beyond. The format and the argument why
- * each crash is repaired: docs/BLOCK-STORES.md.
+ * `hashAt` reads no payload. A block may have 1 GiB: RangeError beyond. The format is in
+ * flat-file-format.ts.
  */
 export class FlatFileBlockStore implements BlockStore {
   readonly #options: Required<FlatFileBlockStoreOptions>

@@ -1,7 +1,7 @@
 import type { Block } from '../contracts/block-store.js'
 import { crc32 } from './crc32.js'
 
-// What FlatFileBlockStore writes to its segments, format version 1; docs/BLOCK-STORES.md has the tables.
+// What FlatFileBlockStore writes to its segments, format version 1.
 // Numbers are big-endian, strings UTF-8. Every crc32 covers what it names, without itself.
 
 const formatVersion = 1
