@@ -68,7 +68,7 @@ export class OwnNetworkWatch {
   dialFailed(entry: PeerEntry, code: unknown): void {
     const trace = traceOf(code)
     if (trace === 'answered') this.#suspects.clear()
-    const dial = { key: entry.key, family: familyOf(entry.ip), trace, atMs: this.#clock.now() }
+    const dial = { ip: entry.ip, family: familyOf(entry.ip), trace, atMs: this.#clock.now() }
     this.#set(afterFailedDial(this.#network, dial, this.#owner.connectionCount()))
   }
 
@@ -81,7 +81,7 @@ export class OwnNetworkWatch {
         return
       case 'local':
       case 'silent': {
-        const loss = { key: entry.key, atMs, heardMs }
+        const loss = { ip: entry.ip, atMs, heardMs }
         this.#set(afterSilentLoss(this.#network, loss, this.#owner.connectionCount()))
         return
       }

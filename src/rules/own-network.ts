@@ -9,6 +9,9 @@
  * - the connections to three distinct peers were lost in silence, and dials to three distinct peers
  *   have failed here or in silence.
  *
+ * Peers are distinct by IP: several nodes on one machine, or several ports that lead to one node, go
+ * down together without us.
+ *
  * Whatever comes from anybody proves the contrary: a connection, a HELLO, also a refusal.
  *
  * Limits. A node that never had three peers never finds its own network down, nor does one whose dials
@@ -21,9 +24,9 @@ export interface OwnNetwork {
   readonly isDown: boolean
   /** When anybody was last heard of. */
   readonly heardMs: number
-  /** Peers whose connection was lost in silence, and when. */
+  /** IPs whose connection was lost in silence, and when. */
   readonly lost: ReadonlyMap<string, number>
-  /** Peers whose dial failed without a sign of anybody. */
+  /** IPs to which a dial failed without a sign of anybody. */
   readonly failed: ReadonlyMap<string, { readonly atMs: number; readonly isLocal: boolean }>
   /** Families of addresses in which a dial once got out of this host. */
   readonly routable: ReadonlySet<IpFamily>
@@ -59,32 +62,32 @@ export function afterHeard(network: OwnNetwork, atMs: number): OwnNetwork {
 /** A connection was lost in silence: its peer was last heard of at `heardMs`. */
 export function afterSilentLoss(
   network: OwnNetwork,
-  loss: { readonly key: string; readonly atMs: number; readonly heardMs: number },
+  loss: { readonly ip: string; readonly atMs: number; readonly heardMs: number },
   connections: number,
 ): OwnNetwork {
   const heard = afterHeard(network, loss.heardMs)
-  return judged({ ...heard, lost: remember(heard.lost, loss.key, loss.atMs) }, connections)
+  return judged({ ...heard, lost: remember(heard.lost, loss.ip, loss.atMs) }, connections)
 }
 
 /** A dial failed. `connections`: those that are established. */
 export function afterFailedDial(
   network: OwnNetwork,
   dial: {
-    readonly key: string
+    readonly ip: string
     readonly family: IpFamily
     readonly trace: DialTrace
     readonly atMs: number
   },
   connections: number,
 ): OwnNetwork {
-  const { key, family, trace, atMs } = dial
+  const { ip, family, trace, atMs } = dial
   if (trace === 'answered') return afterHeard(withRoute(network, family), atMs)
   if (trace === 'unknown') return network
   const isLocal = trace === 'local'
   // A host without IPv6 fails every dial to an IPv6 address: that says nothing of its IPv4.
   if (isLocal && network.routable.size > 0 && !network.routable.has(family)) return network
   const known = isLocal ? network : withRoute(network, family)
-  const failed = remember(known.failed, key, { atMs, isLocal })
+  const failed = remember(known.failed, ip, { atMs, isLocal })
   return judged({ ...known, failed }, connections)
 }
 

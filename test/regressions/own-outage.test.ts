@@ -45,7 +45,7 @@ function withInterface(): {
 function charges(node: SimulatedNode): unknown[] {
   return node.registry
     .list()
-    .map(({ ip }) => node.entry(ip))
+    .map(({ key }) => node.entry(key))
     .map(({ dial: { failures, backoffSteps } }) => ({ failures, backoffSteps }))
     .filter(({ failures, backoffSteps }) => failures > 0 || backoffSteps > 0)
 }
@@ -192,5 +192,45 @@ describe('an outage of our own network', () => {
     // The first of them was found; the others are dialled when their own backoff is over, as ever.
     await world.advance(defaultConnectionLimits.backoffMaxMs)
     expect(node.connections.status()).toMatchObject({ isNetworkDown: false, outbound: 5 })
+  })
+})
+
+describe('a machine that goes down, with three nodes on it', () => {
+  const machine = '10.0.1.1'
+  const ports = [24_101, 24_102, 24_103]
+
+  async function threeOnOne(options: NodeOptions = {}): Promise<{
+    readonly world: World
+    readonly node: SimulatedNode
+  }> {
+    const world = new World()
+    for (const port of ports) await world.running(machine, { port, identity: 'endpoint' })
+    const node = world.node(own, { identity: 'endpoint', ...options })
+    for (const port of ports) node.connections.keep(`${machine}:${port}`)
+    await node.connections.start()
+    await world.advance(300_000)
+    return { world, node }
+  }
+
+  test('is one machine: three losses and dials in silence are not an outage of ours', async () => {
+    const { world, node } = await threeOnOne()
+    // Two more that are dead anyway: three machines are dialled in silence, and one was lost.
+    const dead = ['10.0.2.1', '10.0.2.2']
+    world.network.faults.partition([own], dead)
+    for (const host of dead) node.connections.keep(host)
+    expect(node.connections.status()).toMatchObject({ outbound: 3, isNetworkDown: false })
+    world.network.faults.partition([own], [machine])
+    await world.advance(hourMs)
+    expect(node.connections.status()).toMatchObject({ outbound: 0, isNetworkDown: false })
+    expect(charges(node)).toHaveLength(5)
+  })
+
+  test('is one machine: three dials without a route to it are not an outage of ours', async () => {
+    const face = withInterface()
+    face.isUp = false
+    const { world, node } = await threeOnOne({ wrapTransport: face.wrapTransport })
+    await world.advance(hourMs)
+    expect(node.connections.status()).toMatchObject({ outbound: 0, isNetworkDown: false })
+    expect(charges(node)).toHaveLength(3)
   })
 })

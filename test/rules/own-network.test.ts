@@ -24,12 +24,12 @@ function after(signs: readonly Sign[], connections = 0, from = unprovenNetwork):
   return signs.reduce((network, sign) => {
     switch (sign[0]) {
       case 'fails': {
-        const [, key, trace, atMs, family = 'IPv4'] = sign
-        return afterFailedDial(network, { key, trace, atMs, family }, connections)
+        const [, ip, trace, atMs, family = 'IPv4'] = sign
+        return afterFailedDial(network, { ip, trace, atMs, family }, connections)
       }
       case 'lost': {
-        const [, key, heardMs, atMs] = sign
-        return afterSilentLoss(network, { key, heardMs, atMs }, connections)
+        const [, ip, heardMs, atMs] = sign
+        return afterSilentLoss(network, { ip, heardMs, atMs }, connections)
       }
       case 'heard':
         return sign[2] === undefined
@@ -142,9 +142,9 @@ describe('our own network is down', () => {
   })
 
   test('never while a connection is left, never for fewer than three peers, and what is remembered is bounded', () => {
-    const sign: fc.Arbitrary<{ key: string; kind: 'lost' | 'heard' | DialTrace; stepMs: number }> =
+    const sign: fc.Arbitrary<{ ip: string; kind: 'lost' | 'heard' | DialTrace; stepMs: number }> =
       fc.record({
-        key: fc.nat({ max: 30 }).map(String),
+        ip: fc.nat({ max: 30 }).map(String),
         kind: fc.constantFrom(
           ...(['lost', 'lost', 'lost', 'lost', 'silent', 'silent', 'silent', 'silent'] as const),
           ...(['local', 'local', 'heard', 'answered', 'unknown'] as const),
@@ -160,16 +160,16 @@ describe('our own network is down', () => {
           let network = unprovenNetwork
           let nowMs = 0
           const failedSinceHeard = new Set<string>()
-          for (const { key, kind, stepMs } of signs) {
+          for (const { ip, kind, stepMs } of signs) {
             nowMs += stepMs + 1
             if (kind === 'heard' || kind === 'answered') failedSinceHeard.clear()
-            if (kind === 'local' || kind === 'silent') failedSinceHeard.add(key)
+            if (kind === 'local' || kind === 'silent') failedSinceHeard.add(ip)
             const [next] = [
               kind === 'lost'
-                ? after([['lost', key, network.heardMs, nowMs]], connections, network)
+                ? after([['lost', ip, network.heardMs, nowMs]], connections, network)
                 : kind === 'heard'
                   ? after([['heard', nowMs]], connections, network)
-                  : after([['fails', key, kind, nowMs]], connections, network),
+                  : after([['fails', ip, kind, nowMs]], connections, network),
             ]
             network = next!
             if (network.isDown) {
