@@ -324,6 +324,26 @@ describe('an application that gives no answer', () => {
     },
   )
 
+  test.each(['an answer', 'the end of the connection'])(
+    'leaves no timer after %s: a node that stops is gone at once',
+    async (end) => {
+      const world = new World()
+      const judge = new Judge()
+      const node = await world.running(higher, { authorize: judge.authorize })
+      const raw = world.raw(lower, { listen: false }).dial(higher)
+      raw.hello()
+      await world.advance(100)
+      if (end === 'an answer') judge.answer(false)
+      else raw.destroy()
+      await world.advance(100)
+      const stopping = node.connections.stop()
+      await world.advance(1_500)
+      await stopping
+      expect(judge.asked).toHaveLength(1)
+      expect(world.clock.pendingTimers).toBe(0)
+    },
+  )
+
   test('within its time sends the peer away, and is told of it by its signal', async () => {
     const world = new World()
     const judge = new Judge()
