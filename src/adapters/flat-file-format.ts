@@ -48,11 +48,14 @@ export interface TableEntry extends RecordSize {
 
 export type RecordHead = Omit<Block, 'payload'> & { readonly payloadCrc: number }
 
-export function encodeSegmentHeader({ number, start, salt }: SegmentHeader): Uint8Array {
+export function encodeSegmentHeader(
+  { number, start, salt }: SegmentHeader,
+  version = formatVersion,
+): Uint8Array {
   const bytes = new Uint8Array(segmentHeaderBytes)
   const view = viewOf(bytes)
   view.setBigUint64(4, segmentMagic)
-  view.setUint32(12, formatVersion)
+  view.setUint32(12, version)
   view.setUint32(16, number)
   view.setUint32(20, start)
   view.setBigUint64(24, salt)
