@@ -199,9 +199,11 @@ export function receiveBusy(turn: Turn, peer: SyncPeer, message: BusyMessage): v
   const request = requestFor(turn, peer, message.id)
   if (request === undefined || request.stage === 'checking') return
   end(turn, peer, request)
-  const { busyMaxMs } = turn.state.config.limits
+  const { busyMaxMs, leastBadMs } = turn.state.config.limits
   const waitMs = Number.isFinite(message.retryAfterMs) ? message.retryAfterMs : busyMinMs
-  peer.busyUntilMs = turn.now + Math.min(busyMaxMs, Math.max(busyMinMs, waitMs))
+  // Who is busy again and again is asked more and more seldom, whatever its hint says.
+  const leastMs = Math.min(leastBadMs, busyMinMs * 2 ** Math.min(peer.busyInARow, 30))
+  peer.busyUntilMs = turn.now + Math.min(busyMaxMs, Math.max(leastMs, waitMs))
   peer.busyInARow += 1
   peer.maxRequests = 1
 }

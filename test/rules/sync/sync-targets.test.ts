@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import type { BlockRef } from '../../../src/contracts/block-store.js'
+import type { BusyMessage, NotFoundMessage } from '../../../src/contracts/sync-messages.js'
 import { refOf, testChain, testChainRules } from '../../../src/testing/test-chain.js'
 import { phaseOf } from '../../../src/rules/sync/phase.js'
 import { progressOf } from '../../../src/rules/sync/view.js'
@@ -324,29 +326,46 @@ describe('announcements', () => {
 })
 
 describe('a throttle', () => {
-  test('slows only rounds that bring nothing: one peer, far behind (F80)', () => {
-    const askedAtMs: number[] = []
-    let isServing = true
-    const world = new World({ chain, store: genesis }).start()
-    const serve = honest(chain, { rate: 100 })
-    world.joinWith('a', chain.tip, (message, self) => {
-      if (isGetBlocks(message)) askedAtMs.push(world.now)
-      if (isServing) serve(message, self)
-    })
-    expect(world.run(60_000, () => world.tip!.height > 150)).toBe(true)
-    expect(askedAtMs.length).toBeGreaterThan(3)
-    const transferMs = (world.tip!.height * 2_000) / 100
-    expect(world.now).toBeLessThan(1.3 * transferMs + 500)
-    isServing = false
-    world.run(5_000)
-    expect(world.tip!.height).toBeLessThan(chain.tip.height)
-    askedAtMs.length = 0
-    world.run(60_000)
-    expect(askedAtMs.length).toBeGreaterThan(1)
-    expect(askedAtMs.length).toBeLessThan(60)
-    isServing = true
-    expect(world.run(60_000, () => world.tip?.hash === chain.tip.hash)).toBe(true)
-  })
+  test.each<{
+    why: string
+    refusal: (id: number, tip: BlockRef) => BusyMessage | NotFoundMessage | undefined
+  }>([
+    { why: 'nothing', refusal: () => undefined },
+    { why: 'busy', refusal: (id) => ({ kind: 'busy', id, retryAfterMs: 0 }) },
+    {
+      why: 'unavailable',
+      refusal: (id, tip) => ({ kind: 'notFound', id, reason: 'unavailable', base: 0, tip }),
+    },
+  ])(
+    'slows only rounds that bring nothing: one peer, far behind, that answers $why (F80)',
+    ({ refusal }) => {
+      const askedAtMs: number[] = []
+      let isServing = true
+      const world = new World({ chain, store: genesis }).start()
+      const serve = honest(chain, { rate: 100 })
+      world.joinWith('a', chain.tip, (message, self) => {
+        if (isGetBlocks(message)) askedAtMs.push(world.now)
+        if (isServing) serve(message, self)
+        else if (isGetBlocks(message)) {
+          const answer = refusal(message.id, refOf(chain.tip))
+          if (answer !== undefined) self.reply(10, answer)
+        }
+      })
+      expect(world.run(60_000, () => world.tip!.height > 150)).toBe(true)
+      expect(askedAtMs.length).toBeGreaterThan(3)
+      const transferMs = (world.tip!.height * 2_000) / 100
+      expect(world.now).toBeLessThan(1.3 * transferMs + 500)
+      isServing = false
+      world.run(5_000)
+      expect(world.tip!.height).toBeLessThan(chain.tip.height)
+      askedAtMs.length = 0
+      world.run(60_000)
+      expect(askedAtMs.length).toBeGreaterThan(1)
+      expect(askedAtMs.length).toBeLessThan(60)
+      isServing = true
+      expect(world.run(60_000, () => world.tip?.hash === chain.tip.hash)).toBe(true)
+    },
+  )
 })
 
 describe('many peers', () => {
