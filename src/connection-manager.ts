@@ -23,7 +23,7 @@ import { HoldfastError } from './errors.js'
 import { EventSource } from './events.js'
 import { atMost, Lifecycle, orAborted, type StartOptions } from './lifecycle.js'
 import { patientClock } from './patient-clock.js'
-import { ensureEntry, findEntry, type PeerRegistry } from './peer-registry.js'
+import { ensureEntry, findEntry, setKept, type PeerRegistry } from './peer-registry.js'
 import { offencePoints } from './rules/misbehaviour-score.js'
 import { judgeHealth, type Health } from './rules/health.js'
 import { formatEndpoint, parsePeerAddress } from './rules/peer-ip.js'
@@ -240,7 +240,7 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
     const entry = ensureEntry(this.#registry, parsePeerAddress(address), 'kept')
     if (entry === undefined) throw new RangeError(`no room for another known peer: ${address}`)
     this.#turns.run(() => {
-      entry.isKept = true
+      setKept(this.#registry, entry, true)
       entry.isDialPaused = false
       this.#links.dialer.consider(entry)
     })
@@ -252,7 +252,7 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
     if (entry === undefined) return
     this.#turns.run(() => {
       for (const name of entry.names) {
-        name.isKept = false
+        setKept(this.#registry, name, false)
         name.isDialPaused = true
         this.#links.dialer.consider(name)
       }

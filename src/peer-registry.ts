@@ -64,6 +64,12 @@ let ensureEntry: (
   key?: string,
 ) => PeerEntry | undefined
 
+/** Every change of `isKept` goes through here, so that an IP is known as kept at once. */
+let setKept: (registry: PeerRegistry, entry: PeerEntry, isKept: boolean) => void
+
+/** A kept peer has this IP. */
+let isKeptIp: (registry: PeerRegistry, ip: PeerIp) => boolean
+
 /** The scores of peers that misbehaved: they are kept with what is known of peers. */
 let scoresOf: (registry: PeerRegistry) => ScoreBook
 
@@ -99,6 +105,8 @@ export class PeerRegistry {
   readonly #defaultPort: number
   readonly identity: PeerIdentity
   readonly #entries = new Map<string, PeerEntry>()
+  /** How many kept entries each IP has. */
+  readonly #keptIps = new Map<PeerIp, number>()
   readonly #bans: BanList
   readonly #scores = new ScoreBook()
   readonly #watchers = new Set<(change: RegistryChange) => void>()
@@ -109,6 +117,14 @@ export class PeerRegistry {
     scoresOf = (registry) => registry.#scores
     ensureEntry = (registry, address, source, key) => registry.#ensure(address, source, key)
     findEntry = (registry, name) => registry.#find(name)
+    setKept = (registry, entry, isKept) => {
+      if (entry.isKept === isKept) return
+      entry.isKept = isKept
+      const count = (registry.#keptIps.get(entry.ip) ?? 0) + (isKept ? 1 : -1)
+      if (count > 0) registry.#keptIps.set(entry.ip, count)
+      else registry.#keptIps.delete(entry.ip)
+    }
+    isKeptIp = (registry, ip) => registry.#keptIps.has(ip)
     hearOf = (registry, address) => registry.#hear(address)
     watchRegistry = (registry, onChanged) => {
       registry.#watchers.add(onChanged)
@@ -356,4 +372,4 @@ export class PeerRegistry {
   }
 }
 
-export { ensureEntry, entriesOf, findEntry, hearOf, scoresOf, watchRegistry }
+export { ensureEntry, entriesOf, findEntry, hearOf, isKeptIp, scoresOf, setKept, watchRegistry }

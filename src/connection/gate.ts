@@ -1,13 +1,8 @@
 import type { Clock } from '../contracts/clock.js'
 import type { CloseReason } from '../contracts/close-reason.js'
 import type { Random } from '../contracts/random.js'
-import { entriesOf, type PeerEntry, type PeerRegistry } from '../peer-registry.js'
-import {
-  takeAccept,
-  wholeAtMs,
-  type AcceptBudget,
-  type AcceptVerdict,
-} from '../rules/accept-rate.js'
+import { isKeptIp, type PeerEntry, type PeerRegistry } from '../peer-registry.js'
+import { takeAccept, type AcceptBudget, type AcceptVerdict } from '../rules/accept-rate.js'
 import { admitInbound, type Admission, type PendingInbound } from '../rules/admission.js'
 import type { ConnectionId } from '../rules/election.js'
 import { selectEviction, type EvictionCandidate } from '../rules/eviction.js'
@@ -67,17 +62,16 @@ export class Gate {
     this.#salt = options.evictsInbound ? toHex(options.random.bytes(16)) : ''
   }
 
-  /** A connection came, and nothing was read from it. `pending` are the others that are in handshake. */
+  /**
+   * A connection came, and nothing was read from it. `pending` gives the others that are in handshake; it is
+   * not asked when the address is over its rate, so that a flood from one address costs next to nothing.
+   */
   judgeNew(
     ip: PeerIp,
-    pending: readonly (PendingInbound & { readonly ip: PeerIp })[],
+    pending: () => readonly (PendingInbound & { readonly ip: PeerIp })[],
   ): GateVerdict {
-    const keptIps = this.#keptIps()
-    const mayReserve = (other: PeerIp): boolean =>
-      keptIps.has(other) || this.#registry.access.isAllowed(other)
-    const isReserved = mayReserve(ip)
-    const rate: AcceptVerdict = isReserved ? { kind: 'admit' } : this.#takeAccept(ip)
-    if (rate.kind !== 'admit') {
+    const rate = this.#takeAccept(ip)
+    if (rate.kind !== 'admit' && !this.#mayReserve(ip)) {
       const text = 'too many connections from this address'
       if (rate.kind === 'drop') return { kind: 'drop', reason: { kind: 'busy', by: 'us', text } }
       const { retryAfterMs } = rate
@@ -87,7 +81,8 @@ export class Gate {
       return { kind: 'refuse', reason: { kind: 'banned', by: 'us' } }
     }
     // Reserved peers have handshakes of their own: strangers cannot take them all.
-    const rivals = pending.filter((other) => mayReserve(other.ip) === isReserved)
+    const isReserved = this.#mayReserve(ip)
+    const rivals = pending().filter((other) => this.#mayReserve(other.ip) === isReserved)
     const admission = admitInbound(rivals, ip, this.#limits)
     return admission.kind === 'refuse' ? { kind: 'refuse', reason: tooManyHandshakes } : admission
   }
@@ -159,31 +154,23 @@ export class Gate {
     return others.filter(({ entry }) => subnetOf(entry.ip, this.#limits) === subnet).length
   }
 
-  #keptIps(): Set<PeerIp> {
-    const ips = new Set<PeerIp>()
-    for (const { isKept, ip } of entriesOf(this.#registry).values()) if (isKept) ips.add(ip)
-    return ips
+  #mayReserve(ip: PeerIp): boolean {
+    return this.#registry.access.isAllowed(ip) || isKeptIp(this.#registry, ip)
   }
 
   /** One operator has a whole /64 of IPv6, and this machine itself is no stranger. */
   #takeAccept(ip: PeerIp): AcceptVerdict {
     if (scopeOf(ip) === 'loopback') return { kind: 'admit' }
     const key = ip.includes(':') ? subnetOf(ip, this.#limits) : ip
-    const nowMs = this.#clock.now()
-    const { verdict, budget } = takeAccept(this.#budgets.get(key), nowMs, this.#limits)
+    const { verdict, budget } = takeAccept(this.#budgets.get(key), this.#clock.now(), this.#limits)
     this.#budgets.delete(key)
     this.#budgets.set(key, budget)
-    if (this.#budgets.size > maxBudgets) this.#forgetBudgets(nowMs)
-    return verdict
-  }
-
-  /** Those that are whole again say nothing; when there are none, the one that was used least recently goes. */
-  #forgetBudgets(nowMs: number): void {
-    for (const [key, budget] of this.#budgets) {
-      if (wholeAtMs(budget, this.#limits) <= nowMs) this.#budgets.delete(key)
+    // Whoever has so many addresses gains nothing by it: each has a whole budget of its own anyway.
+    const [leastRecent] = this.#budgets.keys()
+    if (this.#budgets.size > maxBudgets && leastRecent !== undefined) {
+      this.#budgets.delete(leastRecent)
     }
-    const oldest = this.#budgets.keys().next()
-    if (this.#budgets.size > maxBudgets && !oldest.done) this.#budgets.delete(oldest.value)
+    return verdict
   }
 }
 

@@ -211,12 +211,13 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
       return
     }
     this.run(() => {
-      const pending = [...this.#links.values()].filter(isPendingInbound).map(({ connection }) => ({
-        id: connection.connectionId,
-        ip: connection.ip,
-        hasHello: connection.hasHello,
-      }))
-      const verdict = this.#gate.judgeNew(ip, pending)
+      const verdict = this.#gate.judgeNew(ip, () =>
+        [...this.#links.values()].filter(isPendingInbound).map(({ connection }) => ({
+          id: connection.connectionId,
+          ip: connection.ip,
+          hasHello: connection.hasHello,
+        })),
+      )
       if (verdict.kind === 'drop') {
         transportConnection.destroy()
         this.#observer.inboundRefused(transportConnection.remote, verdict.reason)
@@ -557,12 +558,14 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
 
   /** Inbound connections of other peers that are established, or whose HELLO was valid. */
   #inbound(but: PeerEntry | undefined): Inbound[] {
-    const inbound: Inbound[] = []
+    const inbound = new Map<PeerEntry, Inbound>()
     for (const { connection, entry } of this.#links.values()) {
-      const isInbound = connection.direction === 'inbound' && !connection.isClosed
-      if (isInbound && entry !== undefined && entry !== but) inbound.push({ entry, connection })
+      if (connection.direction !== 'inbound' || connection.isClosed) continue
+      if (entry === undefined || entry === but) continue
+      const isInPlace = inbound.get(entry)?.connection.isConnected === true
+      if (!isInPlace) inbound.set(entry, { entry, connection })
     }
-    return inbound
+    return [...inbound.values()]
   }
 
   /** The entry of the peer that a HELLO speaks of: it says more than the address that was dialled. */

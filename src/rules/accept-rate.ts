@@ -34,8 +34,3 @@ export function takeAccept(
   const retryAfterMs = Math.ceil((2 - left) * acceptIntervalMs)
   return { verdict: { kind: 'refuse', retryAfterMs }, budget: { left: left - 1, atMs: nowMs } }
 }
-
-/** When the budget is whole again, so that nothing has to be remembered. */
-export function wholeAtMs(budget: AcceptBudget, limits: AcceptRateLimits): number {
-  return budget.atMs + (limits.acceptBurst - budget.left) * limits.acceptIntervalMs
-}

@@ -228,7 +228,11 @@ describe('a peer that the application turns away', () => {
     const judge = new Judge()
     void b.connections.stop()
     await world.advance(2_000)
-    const judging = await world.running('10.0.0.5', { authorize: judge.authorize })
+    // Whatever is sent as a ping here is a challenge.
+    const judging = await world.running('10.0.0.5', {
+      authorize: judge.authorize,
+      pingIntervalMs: 3_600_000,
+    })
     const connecting = judging.connections.connect(a.host)
     await world.advance(100)
     judge.answer(true)

@@ -39,7 +39,50 @@ describe('inbound', () => {
     expect(node.connections.status().inbound).toBe(maxInboundPerSubnet)
     expect(raws.at(-1)!.farewell).toMatchObject({ code: byeCodes.busy, retryAfterMs: busyRetryMs })
     await crowd(world, node, ['8.8.2.1', '8.8.1.200', '8.8.1.201'])
+    // Our own dial to the kept one may have to end first.
+    await world.advance(10_000)
     expect(node.connections.status().inbound).toBe(maxInboundPerSubnet + 3)
+  })
+
+  test('is taken also at a full node from a peer that is connected: the election decides (F14)', async () => {
+    const world = new World()
+    const node = await world.running(own, { maxInbound: 1 })
+    const peer = world.raw('8.8.1.1')
+    await peer.listen((connection) => {
+      connection.shakeHands({ decides: false }).answersPings = false
+    })
+    void node.connections.connect('8.8.1.1')
+    await world.advance(100)
+    await crowd(world, node, ['8.8.2.1'])
+    // It came back after a death without a word: the old connection answers no ping.
+    const again = come(world, node, '8.8.1.1')
+    await world.advance(30_000)
+    expect(again.isOpen).toBe(true)
+    expect(node.connections.status()).toMatchObject({ inbound: 2, outbound: 0, handshaking: 0 })
+  })
+
+  test('counts a peer once, also while another connection of it waits for the challenge', async () => {
+    const world = new World()
+    const node = await world.running(own, { maxInbound: 2 })
+    const [first] = await crowd(world, node, ['8.8.1.1'])
+    first!.answersPings = false
+    const held = world.raw('8.8.1.1', { instanceId: 'ee'.repeat(16), listen: false }).dial(own)
+    held.hello()
+    await world.advance(50)
+    const [other] = await crowd(world, node, ['8.8.2.1'])
+    expect([first!.isOpen, held.isOpen, other!.isOpen]).toEqual([true, true, true])
+  })
+
+  test('has room again when one that was there is gone', async () => {
+    const world = new World()
+    const node = await world.running(own, { maxInbound: 1 })
+    const [first] = await crowd(world, node, ['8.8.1.1'])
+    const [refused] = await crowd(world, node, ['8.8.2.1'])
+    expect(refused!.farewell).toMatchObject({ code: byeCodes.busy, retryAfterMs: busyRetryMs })
+    first!.destroy()
+    await world.advance(refused!.farewell!.retryAfterMs!)
+    const [second] = await crowd(world, node, ['8.8.2.1'])
+    expect(second!.isOpen).toBe(true)
   })
 
   test('of private subnets is not limited by them', async () => {
@@ -97,6 +140,16 @@ describe('the rate of one address', () => {
     expect(come(world, node, '8.8.1.1').isClosed).toBe(false)
     await world.advance(100)
     expect(node.connections.status().inbound).toBe(1)
+  })
+
+  test('is that of a /64 in IPv6', async () => {
+    const world = new World()
+    const node = await world.running('2001:db8:1::1')
+    const raws = Array.from({ length: 100 }, (_, n) =>
+      world.raw(`2001:db8:2::${(n + 1).toString(16)}`, { listen: false }).dial(node.host),
+    )
+    await world.advance(200)
+    expect(raws.filter(({ isOpen }) => isOpen).length).toBeLessThanOrEqual(acceptBurst)
   })
 
   test('is no matter for a kept peer, an allowed one, or this machine', async () => {
@@ -206,6 +259,56 @@ describe('eviction', () => {
     node.connections.peer('8.8.1.16')!.useful()
     await crowd(world, node, ['8.8.10.1'])
     expect(node.disconnected.map(({ peer }) => peer.ip)).toEqual(['8.8.1.14'])
+  })
+
+  test('goes on, whatever became of the newcomers before', async () => {
+    const world = new World()
+    const node = await world.running(own, { maxInbound: 20, evictsInbound: true })
+    await crowd(world, node, ips)
+    for (let n = 1; n <= 20; n += 1) {
+      const gone = world.raw(`9.9.${n}.1`, { listen: false }).dial(own)
+      gone.hello()
+      await world.advance(50)
+      gone.destroy()
+      await world.advance(50)
+    }
+    const [newcomer] = await crowd(world, node, ['8.8.10.1'])
+    expect(newcomer!.isOpen).toBe(true)
+    expect(node.connections.status().inbound).toBe(20)
+  })
+
+  test('is tried for so many newcomers at once, and the others are told to come later', async () => {
+    const world = new World()
+    const node = await world.running(own, { maxInbound: 20, evictsInbound: true })
+    await crowd(world, node, ips)
+    const newcomers = Array.from({ length: 12 }, (_, n) => {
+      const raw = world.raw(`9.9.${n + 1}.1`, { listen: false }).dial(own)
+      raw.hello()
+      return raw
+    })
+    await world.advance(50)
+    expect(newcomers.filter(({ isOpen }) => isOpen)).toHaveLength(8)
+    expect(newcomers.at(-1)!.farewell).toMatchObject({
+      code: byeCodes.busy,
+      retryAfterMs: busyRetryMs,
+    })
+  })
+
+  test('is the newcomer itself that goes where nobody may go any more', async () => {
+    const world = new World()
+    const node = await world.running(own, { maxInbound: 20, evictsInbound: true })
+    await crowd(world, node, ips)
+    const newcomer = world.raw('8.8.10.1', { listen: false }).dial(own)
+    newcomer.hello()
+    await world.advance(50)
+    expect(newcomer.isOpen).toBe(true)
+    node.registry.access.allow('8.8.0.0/21')
+    newcomer.ready()
+    await world.advance(50)
+    expect([newcomer.farewell?.code, node.connections.status().inbound]).toEqual([
+      byeCodes.evicted,
+      20,
+    ])
   })
 
   test('happens to nobody where it is not enabled', async () => {

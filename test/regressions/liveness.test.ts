@@ -276,7 +276,8 @@ test.each(directions)(
     const node = await world.running('10.0.0.1', {
       wrapTransport: (inner) => (transport = new Mute(inner)),
     })
-    const other = await world.running(host)
+    // The other end notices nothing: its own dial would find the dead connection before the pings do.
+    const other = await world.running(host, { pingIntervalMs: 600_000 })
     const [dialler, acceptor] = direction === 'outbound' ? [node, other] : [other, node]
     void dialler.connections.connect(acceptor.host)
     await world.advance(1_000)

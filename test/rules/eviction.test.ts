@@ -38,6 +38,13 @@ describe('who makes room', () => {
     expect(select(change(crowd(20), 20, to))).toBeDefined()
   })
 
+  test('is nobody of the half that is connected longest, be its subnet the largest', () => {
+    const oldAndMany = crowd(20).map((other) =>
+      other.id > 8 ? { ...other, subnet: `subnet ${other.id}` } : other,
+    )
+    expect(select(oldAndMany)).toBeGreaterThan(8)
+  })
+
   test('is, of each subnet that this node prefers in secret, not the first', () => {
     // All alone in their subnets: whom the salt prefers differs from node to node.
     const alone = crowd(20).map((other) => ({ ...other, subnet: `subnet ${other.id}` }))
