@@ -40,13 +40,18 @@ describe
     })
   })
 
-/** Memory in use, garbage not counted. */
-function liveBytes(): number {
+/** Memory in use, garbage not counted. Buffers are given back some turns after their collection. */
+async function liveBytes(): Promise<number> {
   setFlagsFromString('--expose-gc')
   const collectGarbage = runInNewContext('gc') as () => void
-  collectGarbage()
-  const { heapUsed, arrayBuffers } = process.memoryUsage()
-  return heapUsed + arrayBuffers
+  let least = Infinity
+  for (let turn = 0; turn < 10; turn += 1) {
+    collectGarbage()
+    await new Promise((resolve) => setImmediate(resolve))
+    const { heapUsed, arrayBuffers } = process.memoryUsage()
+    least = Math.min(least, heapUsed + arrayBuffers)
+  }
+  return least
 }
 
 /** Sockets and servers that are open, once those that close have had their turns. */
@@ -71,10 +76,10 @@ test.runIf(onLinux)('after 100 starts and stops heap and handles are flat (F116)
     const peer = await dialler.connections.connect(`127.0.0.2:${port}`)
     expect((await peer.request('echo', new Uint8Array(100_000))).length).toBe(100_000)
     await Promise.all([acceptor.stop(), dialler.stop()])
-    if (cycle === 20) bytesBefore = liveBytes()
+    if (cycle === 20) bytesBefore = await liveBytes()
   }
   expect(await openSockets()).toEqual([])
   // A cycle that left its connection or its message behind would hold more than this.
-  expect(liveBytes() - bytesBefore).toBeLessThan(79 * 20_000)
+  expect((await liveBytes()) - bytesBefore).toBeLessThan(79 * 20_000)
   expect(acceptor.registry.size + dialler.registry.size).toBe(2)
 })

@@ -39,6 +39,11 @@ export function runMutants<Mutant extends Breakage>(options: {
       process.exitCode = 1
       return
     }
+    // Also those that are not chosen: a mutant that code moved away from would wait for the long run.
+    for (const { edits } of options.mutants) {
+      workshop.edit(edits)
+      workshop.restore()
+    }
     console.log(`The unedited copy passes. ${chosen.length} mutants:\n`)
     let survivors = 0
     for (const mutant of chosen) {

@@ -27,7 +27,7 @@ export const shellMutants: readonly Mutant[] = [
     ['    if (isInbound) this.#greeting.answer(connection)\n', ''],
     [
       '      instanceId: hello.instanceId,\n    })\n',
-      '      instanceId: hello.instanceId,\n    })\n    if (isInbound) this.#greeting.answer(connection)\n',
+      "      instanceId: hello.instanceId,\n    })\n    if (connection.direction === 'inbound') this.#greeting.answer(connection)\n",
     ],
   ),
   inShell('READY is not sent', 'elections', [
@@ -35,14 +35,14 @@ export const shellMutants: readonly Mutant[] = [
     'this.#host.connection(id)',
   ]),
   inShell('another connection is closed than the one that lost', 'elections', [
-    'this.#host.connection(id)?.closeFor(closeReasons[why])',
-    "this.#host.connection(why === 'duplicate' ? id - 1 : id)?.closeFor(closeReasons[why])",
+    '      close: (id, why) => {\n        const connection = this.#host.connection(id)\n',
+    "      close: (id, why) => {\n        const connection = this.#host.connection(why === 'duplicate' ? id - 1 : id)\n",
   ]),
   inShell('our dial goes on when it is to be aborted', 'elections', [
     'this.#host.abortDial(id)\n',
     'this.#host.connection(id)\n',
   ]),
-  inShell('a dial that succeeds after it was aborted is left open', 'dialer', [
+  inShell('a dial that succeeds after it was aborted is left open', 'dial-deadline', [
     'if (signal.aborted) dialing.then(destroy, ignore)',
     'if (signal.aborted) dialing.then(ignore, ignore)',
   ]),
@@ -76,8 +76,8 @@ export const shellMutants: readonly Mutant[] = [
     '',
   ]),
   inShell('a failed dial is not taken out of its slot', 'links', [
-    "this.#elections.handle(entry, { kind: 'closed', id })\n      this.#reportDialFailure",
-    'this.#reportDialFailure',
+    "this.#elections.handle(entry, { kind: 'closed', id })\n      debug('dial of",
+    "debug('dial of",
   ]),
   inShell('a READY is passed over', 'links', [
     "    this.#handle(connection, { kind: 'readyReceived', id: connection.connectionId })\n",
