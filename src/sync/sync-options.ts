@@ -23,7 +23,7 @@ export interface SyncCoordinatorOptions {
   readonly cooldownMaxMs?: number
   /** How often peers are told what we have. Default 30 s. */
   readonly statusIntervalMs?: number
-  /** Requests under way at one peer. Default 2. */
+  /** Requests under way at one peer, of which the last is for what is urgent. Default 4. */
   readonly requestsPerPeer?: number
   /** Requests of one peer that we work on at once. Default 4. */
   readonly serveRequestsPerPeer?: number

@@ -45,12 +45,12 @@ export const misdeeds = {
       swapped(blocks, 0, (block) => ({ ...block, payload: payloadOf(4 * 1024 * 1024) })),
     ),
 
-  /** A genuine chain that leaves the honest one somewhere, claimed to be longer. */
+  /** A genuine chain that leaves the honest one near its end, is shorter, and claims to be longer. */
   otherFork: (chain, n) => {
-    const at = Math.floor(((n % 16) / 16) * chain.tip.height)
-    const length = chain.tip.height - at + 1 + (n % 3)
-    const bytes = chain.tip.payload.length
-    return serving(branchOff(chain, at, length, bytes, `fork${n}-`))
+    const { height, payload } = chain.tip
+    const at = Math.max(chain.base, height - 2 - ((n * 37) % 500))
+    const fork = branchOff(chain, at, Math.max(1, height - at - 1), payload.length, `fork${n}-`)
+    return serving(fork, () => statusOf(lie(height + 5), chain.base))
   },
 
   claimsTooHigh: (chain, n) => lying(chain, n, lie(chain.tip.height + 1 + n * 1_000)),

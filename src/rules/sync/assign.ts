@@ -1,39 +1,38 @@
 import { canServe, topOf } from './claims.js'
-import { blocksIn, hedgeAtMs, spanBytesOf } from './pace.js'
+import { ask, isFree, isWilling, sizeFor } from './grant.js'
+import { hedge } from './hedge.js'
+import { isProven } from './pace.js'
 import { peersAhead } from './phase.js'
-import { askForBlocks, loadOf } from './requests.js'
-import { linkOf, planEnd, splitSpan } from './spans.js'
+import { loadOf } from './requests.js'
+import { rateOf } from './speed.js'
+import { planEnd, splitSpan } from './spans.js'
 import { isCoolingDown, restUntilMs, standingOf } from './standing.js'
 import {
   createSpan,
   frontOf,
   isComplete,
-  isOpen,
   nextOf,
-  type Request,
   type Span,
   type SyncPeer,
   type SyncState,
   type Turn,
 } from './state.js'
-import { grantCost, windowUse } from './window.js'
+import { windowUse } from './window.js'
 
 /**
  * Gives every free peer a piece of what is missing: holes from the front upwards, then new spans above
- * the plan, as far as the window goes. The front span is always admitted, or a full window would wait
- * for itself.
+ * the plan, as far as the window goes; what is late is asked for twice. The front is always admitted,
+ * or a full window would wait for itself.
  */
 export function assign(turn: Turn): void {
   const { state, now } = turn
   if (!state.isTipKnown || isWaitingForOurselves(state, now)) return
   trimPlan(state)
   const free = freePeers(turn)
-  if (free.size > 0) {
-    let used = windowUse(state)
-    used += fillHoles(turn, free, used)
-    if (free.size > 0) used += extendPlan(turn, free, used)
-    if (free.size > 0) hedge(turn, free, used)
-  }
+  let used = windowUse(state)
+  if (free.size > 0) used += fillHoles(turn, free, used)
+  if (free.size > 0) used += extendPlan(turn, free, used)
+  hedge(turn, free, used)
   askLeastBad(turn)
 }
 
@@ -64,36 +63,50 @@ function freePeers(turn: Turn): Set<SyncPeer> {
   return free
 }
 
-export const isFree = (state: SyncState, peer: SyncPeer, now: number): boolean =>
-  peer.busyUntilMs <= now && !isCoolingDown(state, peer.key, now) && loadOf(peer) < peer.maxRequests
-
-/** The fastest of the free peers that can serve the height; proved ones before the others. */
+/** The fastest of the free peers that can serve the height; proven ones before the others. */
 function pick(turn: Turn, free: Iterable<SyncPeer>, height: number): SyncPeer | undefined {
   let best: SyncPeer | undefined
   for (const peer of free) {
     if (!canServe(turn.state, peer, height, turn.now)) continue
-    if (best === undefined || (peer.rate ?? 0) > (best.rate ?? 0)) best = peer
+    if (best === undefined || rankOf(turn.state, peer) > rankOf(turn.state, best)) best = peer
   }
   return best
 }
 
+const rankOf = (state: SyncState, peer: SyncPeer): number =>
+  isProven(state, peer) ? 1 + (rateOf(peer) ?? 0) : 0
+
 function fillHoles(turn: Turn, free: Set<SyncPeer>, used: number): number {
   const { state } = turn
   let added = 0
+  let isFront = true
   for (let index = 0; index < state.spans.length && free.size > 0; index++) {
     const span = state.spans[index]
     if (span === undefined || isComplete(span)) continue
-    if (span.requests.size > 0) continue
-    const peer = pick(turn, free, nextOf(span))
-    if (peer === undefined) continue
-    const size = sizeFor(state, peer, nextOf(span), span.to)
-    if (index > 0 && used + added + size.cost > state.config.limits.windowBytes) break
-    splitSpan(state, index, nextOf(span) + size.count - 1)
-    ask(turn, peer, index, size.maxBytes)
-    added += size.cost
-    settle(turn, free, peer)
+    if (span.requests.size === 0) {
+      const peer = pick(turn, free, nextOf(span))
+      if (peer !== undefined && !isForSomebodyProven(turn, peer, nextOf(span))) {
+        const size = sizeFor(state, peer, nextOf(span), span.to)
+        if (!isFront && used + added + size.cost > state.config.limits.windowBytes) break
+        splitSpan(state, index, nextOf(span) + size.count - 1)
+        ask(turn, peer, index, size.maxBytes)
+        added += size.cost
+        settle(turn, free, peer)
+      }
+    }
+    isFront = false
   }
   return added
+}
+
+/** A hole is near the front: who has not shown that it delivers gets new spans, far from it. */
+function isForSomebodyProven({ state, now }: Turn, peer: SyncPeer, height: number): boolean {
+  if (isProven(state, peer)) return false
+  for (const other of state.peers.values()) {
+    if (!isProven(state, other) || !isWilling(state, other, now)) continue
+    if (canServe(state, other, height, now)) return true
+  }
+  return false
 }
 
 function extendPlan(turn: Turn, free: Set<SyncPeer>, used: number): number {
@@ -115,72 +128,8 @@ function extendPlan(turn: Turn, free: Set<SyncPeer>, used: number): number {
   return added
 }
 
-interface Size {
-  readonly count: number
-  readonly maxBytes: number
-  readonly cost: number
-}
-
-function sizeFor(state: SyncState, peer: SyncPeer, from: number, to: number): Size {
-  const maxBytes = spanBytesOf(state, peer)
-  const count = Math.min(blocksIn(state, maxBytes), to - from + 1, topOf(peer) - from + 1)
-  return { count, maxBytes, cost: grantCost(state, count, maxBytes) }
-}
-
-function ask(turn: Turn, peer: SyncPeer, index: number, maxBytes: number): void {
-  const span = turn.state.spans[index]
-  if (span === undefined) return
-  const from = nextOf(span)
-  const afterHash = linkOf(turn.state, index).after
-  const count = Math.min(span.to, topOf(peer)) - from + 1
-  askForBlocks(turn, peer, { kind: 'span', span }, { from, count, maxBytes, afterHash })
-}
-
 function settle(turn: Turn, free: Set<SyncPeer>, peer: SyncPeer): void {
   if (!isFree(turn.state, peer, turn.now)) free.delete(peer)
-}
-
-/**
- * Asks a second peer for the front, or for what is left at the tail, when the first one is slow. What
- * comes first is taken, and nobody is blamed for having been slower.
- */
-function hedge(turn: Turn, free: Set<SyncPeer>, used: number): void {
-  const { state, now } = turn
-  let total = used
-  for (const [span, request] of hedgeable(state)) {
-    const owner = state.peers.get(request.connection)
-    if (owner === undefined || hedgeAtMs(state, request, owner) > now) continue
-    free.delete(owner)
-    const peer = pick(turn, free, nextOf(span))
-    if (peer === undefined) continue
-    const index = state.spans.indexOf(span)
-    const size = sizeFor(state, peer, nextOf(span), span.to)
-    if (index > 0 && total + size.cost > state.config.limits.windowBytes) continue
-    total += size.cost
-    ask(turn, peer, index, size.maxBytes)
-    settle(turn, free, peer)
-  }
-}
-
-/** Spans with exactly one request under way that hold everything else up: the front, and the tail. */
-export function hedgeable(state: SyncState): [Span, Request][] {
-  const found: [Span, Request][] = []
-  const last = isTail(state) ? state.spans.length : 1
-  for (const span of state.spans.slice(0, last)) {
-    const [request, second] = span.requests
-    if (request === undefined || second !== undefined || isComplete(span)) continue
-    if (isOpen(request)) found.push([span, request])
-  }
-  return found
-}
-
-/** Whether the plan reaches as far as anybody who can be asked goes. */
-function isTail(state: SyncState): boolean {
-  const end = planEnd(state)
-  for (const peer of state.peers.values()) {
-    if (canServe(state, peer, end, state.nowMs)) return false
-  }
-  return true
 }
 
 /** When everybody who could serve the front cools down, the least bad of them is asked all the same. */

@@ -1,5 +1,5 @@
-import { isFree } from './assign.js'
 import { canServe, isEligible, isForkCandidate } from './claims.js'
+import { isFree } from './grant.js'
 import { frontOf, isOpen, type SyncPeer, type SyncState } from './state.js'
 
 /** Why sync cannot be stuck, or that it is. */

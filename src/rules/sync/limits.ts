@@ -7,12 +7,12 @@ export interface SyncLimits {
   readonly windowBytes: number
   readonly spanMinBytes: number
   readonly spanMaxBytes: number
-  /** A span is what its peer delivers in about this time. */
+  /** A span is what its peer delivers in about this time: long beside a round trip, short beside a wait. */
   readonly spanMs: number
   readonly spanMaxBlocks: number
   /** What a held block costs besides its payload, so that empty blocks are not free. */
   readonly blockOverheadBytes: number
-  /** Requests under way at one peer that has proved itself; any other has one. */
+  /** Requests under way at one peer that has proved itself, the last for what is urgent; any other has one. */
   readonly requestsPerPeer: number
 
   readonly firstByteMs: number
@@ -63,10 +63,10 @@ export const defaultSyncLimits: SyncLimits = {
   windowBytes: 32 * 1024 * 1024,
   spanMinBytes: 32 * 1024,
   spanMaxBytes: 2 * 1024 * 1024,
-  spanMs: 2_000,
+  spanMs: 300,
   spanMaxBlocks: 2_048,
   blockOverheadBytes: 256,
-  requestsPerPeer: 2,
+  requestsPerPeer: 4,
   firstByteMs: 1_000,
   progressMs: 2_000,
   wholeMs: 10_000,

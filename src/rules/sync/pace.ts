@@ -1,98 +1,79 @@
-import type { Request, SyncPeer, SyncState } from './state.js'
+import { delayOf, rateOf } from './speed.js'
+import { isOpen, type Request, type SyncPeer, type SyncState } from './state.js'
 
-/** What a peer is taken to deliver before it was measured, in bytes per millisecond. */
-const guessedRate = 64
+/** Bandwidth-delay products under way besides a span: one on its way here, one asked for meanwhile. */
+const productsUnderWay = 2
 
-/** A reply smaller than this says more about round trips than about speed. */
-const minSampleBytes = 16 * 1024
+/** How much a new block changes the estimate of what a block takes. */
+const blockWeight = 1 / 16
 
-/** A chunk that a server sends at once. */
-const chunkBytes = 256 * 1024
+/** How fast the largest block that was seen is forgotten. */
+const largestWeight = 1 / 1_024
 
-/** How much of a new sample goes into the rate. */
-const sampleWeight = 0.3
-
-/** Deadlines for the first byte and for progress do not grow beyond this: a lost reply costs that much. */
-const maxShortPatience = 8
-
-/** How many bytes the peer may be asked for at once: what it delivers in `spanMs`, in slow start. */
+/** How many bytes the peer is asked for in one request: what it delivers in about `spanMs`. */
 export function spanBytesOf(state: SyncState, peer: SyncPeer): number {
   const { spanMinBytes, spanMaxBytes, spanMs } = state.config.limits
-  const measured = peer.rate === undefined ? spanMinBytes : peer.rate * spanMs
-  const bytes = Math.min(measured, peer.spanCapBytes, spanMaxBytes)
-  return Math.floor(Math.max(spanMinBytes, bytes))
+  const rate = rateOf(peer)
+  const bytes = Math.min(peer.windowBytes / 2, rate === undefined ? Infinity : rate * spanMs)
+  return Math.floor(Math.min(spanMaxBytes, Math.max(spanMinBytes, bytes)))
 }
-
-/** How long the peer should need for so many bytes. */
-export const expectedMs = (peer: SyncPeer, bytes: number): number =>
-  (peer.reading.roundTripMs ?? 0) + bytes / (peer.rate ?? guessedRate)
 
 /**
- * When the request fails, as far as is known now: the earliest of its three deadlines. A block can be
- * large, so bytes that arrive on the connection count as progress; the whole deadline bounds that.
- * While reading is paused by us, deadlines stand still.
+ * How many bytes the peer may be asked for beyond what is under way. Its window grows from one small
+ * span by more than what it delivers, so it triples in a round trip, until the line is full: then a span waits at the peer whenever one ends, and two bandwidth-delay products where the way
+ * is longer than a span.
  */
-export function deadlineOf(state: SyncState, request: Request, peer: SyncPeer): number {
-  const { firstByteMs, progressMs, wholeMs } = state.config.limits
-  const { lastReceivedAtMs, readPausedMs, roundTripMs } = peer.reading
-  const short = Math.min(state.patience, maxShortPatience)
-  const expectedBytes = Math.max(request.maxBytes, state.blockBytes)
-  const whole =
-    request.sentAtMs + state.patience * Math.max(wholeMs, 8 * expectedMs(peer, expectedBytes))
-  const isMoving = request.stage === 'streaming' || lastReceivedAtMs > request.sentAtMs
-  const first = request.sentAtMs + short * Math.max(firstByteMs, 4 * (roundTripMs ?? 0))
-  const step =
-    short * Math.max(progressMs, 8 * expectedMs(peer, Math.min(chunkBytes, expectedBytes)))
-  const next = isMoving
-    ? Math.max(first, Math.max(lastReceivedAtMs, request.progressAtMs) + step)
-    : first
-  return Math.min(next, whole) + Math.max(0, readPausedMs - request.readPausedMs)
+export function roomOf(state: SyncState, peer: SyncPeer): number {
+  const rate = rateOf(peer)
+  const span = spanBytesOf(state, peer)
+  const way = rate === undefined ? Infinity : productsUnderWay * rate * (delayOf(peer) ?? 0)
+  return Math.min(peer.windowBytes, span + Math.max(span, way)) - underWayAt(state, peer)
 }
 
-/** From when on a second peer may be asked for the same. */
-export const hedgeAtMs = (state: SyncState, request: Request, peer: SyncPeer): number =>
-  request.sentAtMs + Math.max(state.config.limits.hedgeMs, 2 * expectedMs(peer, request.maxBytes))
+/** What is still to come from the peer. */
+export function underWayAt(state: SyncState, peer: SyncPeer): number {
+  let bytes = 0
+  for (const request of peer.requests) if (isOpen(request)) bytes += bytesLeft(state, request)
+  return bytes
+}
 
-/** A request ended with its terminal reply and brought blocks. */
-export function learnFromReply(
-  state: SyncState,
-  peer: SyncPeer,
-  request: Request,
-  now: number,
-): void {
-  const elapsed = Math.max(1, now - Math.max(request.sentAtMs, peer.lastTerminalAtMs))
-  const sample = request.receivedBytes / elapsed
-  if (peer.rate === undefined) peer.rate = Math.max(sample, 1)
-  else if (request.receivedBytes >= minSampleBytes || sample > peer.rate) {
-    peer.rate += sampleWeight * (sample - peer.rate)
-  }
+/** What is still to come for the request, by what blocks have been like. */
+export function bytesLeft(state: SyncState, request: Request): number {
+  const { maxBytes, count, receivedBytes, receivedBlocks } = request
+  return Math.max(
+    0,
+    Math.min(maxBytes - receivedBytes, (count - receivedBlocks) * state.blockBytes),
+  )
+}
+
+/** How much more a peer may be asked for after each byte that it brought, in slow start. */
+const growth = 2
+
+/** The peer brought blocks that we could use. */
+export function widen(state: SyncState, peer: SyncPeer, bytes: number): void {
   const { spanMaxBytes, requestsPerPeer } = state.config.limits
-  peer.spanCapBytes = Math.min(spanMaxBytes, peer.spanCapBytes * 2)
-  if (peer.busyInARow === 0) peer.maxRequests = requestsPerPeer
-  if (elapsed * 2 < state.patience * state.config.limits.wholeMs) {
-    state.patience = Math.max(1, state.patience / 2)
-  }
+  peer.windowBytes = Math.min(spanMaxBytes * requestsPerPeer, peer.windowBytes + growth * bytes)
 }
 
-/**
- * A request missed a deadline. When most of our peers have, the trouble is on our side
- * or the deadlines are too short: they grow, until blocks come again.
- */
-export function learnFromMiss(state: SyncState, peer: SyncPeer, answeredPeers: number): void {
-  peer.spanCapBytes = Math.max(state.config.limits.spanMinBytes, peer.spanCapBytes / 2)
-  state.missed.add(peer.key)
-  if (state.missed.size * 2 <= answeredPeers) return
-  state.missed.clear()
-  state.patience = Math.min(state.config.limits.maxPatience, state.patience * 2)
+/** The peer missed a deadline, or is busy: it begins anew with one small span. */
+export function narrow(state: SyncState, peer: SyncPeer): void {
+  peer.windowBytes = state.config.limits.spanMinBytes
 }
+
+/** Whether the peer has brought a block of use on this connection. */
+export const isProven = (state: SyncState, peer: SyncPeer): boolean =>
+  peer.windowBytes > state.config.limits.spanMinBytes
 
 /** Blocks of an ordinary size that fit into `bytes`. */
 export function blocksIn(state: SyncState, bytes: number): number {
   const { spanMaxBlocks, blockOverheadBytes } = state.config.limits
-  const each = Math.max(1, Math.max(state.blockBytes, blockOverheadBytes))
+  const each = Math.max(state.blockBytes, blockOverheadBytes)
   return Math.min(spanMaxBlocks, Math.max(1, Math.floor(bytes / each)))
 }
 
+/** What the blocks that come take, each with its overhead: the mean of late, and the largest of late. */
 export function learnBlockBytes(state: SyncState, bytes: number): void {
-  state.blockBytes += (bytes - state.blockBytes) / 16
+  state.blockBytes += (bytes - state.blockBytes) * blockWeight
+  const faded = state.largestBytes + (state.blockBytes - state.largestBytes) * largestWeight
+  state.largestBytes = Math.max(bytes, faded)
 }

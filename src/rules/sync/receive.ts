@@ -4,9 +4,11 @@ import { fault, getInTrouble, getOutOfTrouble, leaveBranch } from './blame.js'
 import { lowerClaim, raiseBase } from './claims.js'
 import { branchNotFound, mergeIntoBranch } from './fork.js'
 import type { CheckResult } from './inputs.js'
-import { learnFromReply } from './pace.js'
+import { learnFromReply } from './deadline.js'
+import { learnBlockBytes, narrow } from './pace.js'
 import { cancel, disappoint, fail, forget } from './requests.js'
 import { mergeIntoSpan } from './spans.js'
+import { learnChunk } from './speed.js'
 import { isSetAside } from './standing.js'
 import {
   isComplete,
@@ -18,6 +20,7 @@ import {
   type SyncState,
   type Turn,
 } from './state.js'
+import { blocksCost, costOf, isOverfull } from './window.js'
 
 /** The shortest wait that a busy peer gets. */
 const busyMinMs = 50
@@ -28,15 +31,18 @@ const busyMinMs = 50
  * would never end.
  */
 export function receiveBlocks(turn: Turn, peer: SyncPeer, message: BlocksMessage): void {
+  peer.lastBlocksAtMs = turn.now
   const request = requestFor(turn, peer, message.id)
   if (request === undefined || request.purpose.kind === 'headers') return
   if (request.stage === 'checking') return
+  learnChunk(peer, request, message.blocks, turn.now)
   if (request.stage === 'cancelled' && !isStillMissing(turn.state, peer, request)) {
     request.isSkipped = true
     if (message.last) end(turn, peer, request)
     return
   }
   const { blocks, ending } = takeRun(turn, request, message.blocks)
+  if (!isAdmitted(turn.state, request, blocks)) return refuse(turn, peer, request, message)
   if (blocks.length > 0) {
     if (request.stage === 'awaiting') request.stage = 'streaming'
     request.progressAtMs = turn.now
@@ -53,6 +59,30 @@ function isStillMissing(state: SyncState, { key }: SyncPeer, request: Request): 
   const { purpose } = request
   if (request.isSkipped || isSetAside(state, key, state.nowMs)) return false
   return purpose.kind === 'span' && !isComplete(purpose.span) && state.spans.includes(purpose.span)
+}
+
+/**
+ * Room was granted by what blocks have been like. When these are so much larger that they do not fit,
+ * they come again when there is room; what everything waits for is always taken.
+ */
+function isAdmitted(state: SyncState, { purpose }: Request, blocks: readonly Block[]): boolean {
+  if (purpose.kind !== 'span') return true
+  const front = state.spans.find((span) => !isComplete(span))
+  return front === purpose.span || !isOverfull(state, blocksCost(state, blocks))
+}
+
+function refuse(
+  turn: Turn,
+  peer: SyncPeer,
+  request: Request,
+  { blocks, last }: BlocksMessage,
+): void {
+  for (const { payload } of blocks) {
+    learnBlockBytes(turn.state, costOf(turn.state, payload.length))
+  }
+  request.isSkipped = true
+  if (last) end(turn, peer, request)
+  else cancel(turn, request)
 }
 
 type RunEnding =
@@ -108,7 +138,7 @@ function finishReading(turn: Turn, peer: SyncPeer, request: Request, isTerminal:
     else cancel(turn, request)
     return
   }
-  learnFromReply(state, peer, request, now)
+  learnFromReply(state, request, now)
   if (!isTerminal && isOpen(request)) {
     post(turn, peer.connection, { kind: 'cancel', id: request.id })
   }
@@ -205,7 +235,7 @@ export function receiveBusy(turn: Turn, peer: SyncPeer, message: BusyMessage): v
   const leastMs = Math.min(leastBadMs, busyMinMs * 2 ** Math.min(peer.busyInARow, 30))
   peer.busyUntilMs = turn.now + Math.min(busyMaxMs, Math.max(leastMs, waitMs))
   peer.busyInARow += 1
-  peer.maxRequests = 1
+  narrow(turn.state, peer)
 }
 
 function end(turn: Turn, peer: SyncPeer, request: Request): void {

@@ -1,5 +1,6 @@
 import type { BlockRef } from '../../contracts/block-store.js'
-import { deadlineOf, learnFromMiss } from './pace.js'
+import { deadlineOf, learnFromMiss } from './deadline.js'
+import { narrow, underWayAt } from './pace.js'
 import { coolDown } from './standing.js'
 import {
   isOpen,
@@ -60,6 +61,7 @@ function open(turn: Turn, peer: SyncPeer, purpose: Purpose, run: BlockRun): Requ
     from: run.from,
     count: run.count,
     maxBytes: run.maxBytes,
+    aheadBytes: underWayAt(state, peer),
     isAfterTip: run.afterHash !== undefined && run.afterHash === state.tip?.hash,
     stage: 'awaiting',
     sentAtMs: now,
@@ -135,6 +137,13 @@ export function loadOf(peer: SyncPeer): number {
   return load
 }
 
+/** How many terminal replies the peer owes, those of cancelled requests too: its server counts them. */
+export function owedBy(peer: SyncPeer): number {
+  let owed = 0
+  for (const { stage } of peer.requests) if (stage !== 'checking') owed += 1
+  return owed
+}
+
 /** Gives up what missed its deadline, and what was cancelled long ago. */
 export function expireRequests(turn: Turn): void {
   const { state, now } = turn
@@ -145,6 +154,7 @@ export function expireRequests(turn: Turn): void {
       if (request.progressAtMs + state.config.limits.cancelledMaxMs <= now) forget(state, request)
     } else if (isOpen(request) && deadlineOf(state, request, peer) <= now) {
       cancel(turn, request)
+      narrow(state, peer)
       learnFromMiss(state, peer, answeredCount(state))
       fail(turn, peer)
     }

@@ -1,6 +1,6 @@
 import type { Block } from '../../contracts/block-store.js'
 import { leaveBranch } from './blame.js'
-import { learnBlockBytes } from './pace.js'
+import { learnBlockBytes, widen } from './pace.js'
 import { cancel } from './requests.js'
 import { isSetAside, recover } from './standing.js'
 import {
@@ -70,6 +70,7 @@ export function mergeIntoSpan(
     span.heldBytes += cost
     learnBlockBytes(state, cost)
     request.delivered += 1
+    widen(state, peer, cost)
   }
   if (request.delivered > 0) honour(state, peer)
   if (isComplete(span)) cancelSpan(turn, span)

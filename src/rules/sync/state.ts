@@ -5,6 +5,7 @@ import type { SyncConfig } from './limits.js'
 import { startOf } from './limits.js'
 import { createMeter, type Meter } from './meter.js'
 import type { SyncNotice, SyncPhase } from './notices.js'
+import type { Speed } from './speed.js'
 
 /** Who sent a block: the connection it came on, and the peer that answers for it. */
 export interface Sender {
@@ -53,6 +54,8 @@ export interface Request {
   readonly from: number
   readonly count: number
   readonly maxBytes: number
+  /** What the peer had to send before, when it was sent. */
+  readonly aheadBytes: number
   /** Whether it was asked for what follows our tip of then: "other branch" is certain then. */
   readonly isAfterTip: boolean
   stage: RequestStage
@@ -107,11 +110,12 @@ export interface SyncPeer extends Sender {
   unhonoured: number
   busyInARow: number
   busyUntilMs: number
-  /** Bytes per millisecond, once measured. */
-  rate: number | undefined
-  /** Slow start: the largest span it gets, doubled by every success. */
-  spanCapBytes: number
-  maxRequests: number
+  readonly speed: Speed
+  /** Slow start: what it may be asked for at once, until the line is full. */
+  windowBytes: number
+  /** When the last whole message came, and the last with blocks, of whatever request. */
+  lastMessageAtMs: number
+  lastBlocksAtMs: number
   lastTerminalAtMs: number
   /** Everything that it still owes a terminal reply for, and what is being checked. */
   readonly requests: Set<Request>
@@ -209,7 +213,9 @@ export interface SyncState {
   /** How many times longer deadlines are than usual, and who missed one since the last good block. */
   patience: number
   readonly missed: Set<string>
+  /** What a block takes, with its overhead: the mean of late, and the largest of late. */
   blockBytes: number
+  largestBytes: number
   statusDueAtMs: number
   announcedHash: string | undefined
   announcedAtMs: number
@@ -257,6 +263,7 @@ export function createSyncState(config: SyncConfig): SyncState {
     patience: 1,
     missed: new Set(),
     blockBytes: guessedBlockBytes,
+    largestBytes: guessedBlockBytes,
     statusDueAtMs: Infinity,
     announcedHash: undefined,
     announcedAtMs: -Infinity,

@@ -15,6 +15,7 @@ import {
 import { updatePhase } from './phase.js'
 import { receiveBlocks, receiveBusy, receiveCheck, receiveNotFound } from './receive.js'
 import { cancelAll, expireRequests, forget } from './requests.js'
+import { createSpeed } from './speed.js'
 import { dropSpans } from './spans.js'
 import type { SyncPeer, SyncState, Turn } from './state.js'
 import { forgiveLateness, setWake } from './wake.js'
@@ -63,6 +64,7 @@ function take(turn: Turn, input: SyncInput): void {
       const peer = turn.state.peers.get(input.connection)
       if (peer === undefined) return
       peer.reading = input.reading
+      peer.lastMessageAtMs = turn.now
       return receive(turn, peer, input.message)
     }
     case 'wake':
@@ -148,9 +150,10 @@ function addPeer(turn: Turn, input: Extract<SyncInput, { kind: 'peerConnected' }
     unhonoured: 0,
     busyInARow: 0,
     busyUntilMs: -Infinity,
-    rate: undefined,
-    spanCapBytes: state.config.limits.spanMinBytes,
-    maxRequests: 1,
+    speed: createSpeed(),
+    windowBytes: state.config.limits.spanMinBytes,
+    lastMessageAtMs: now,
+    lastBlocksAtMs: -Infinity,
     lastTerminalAtMs: -Infinity,
     requests: new Set(),
   })

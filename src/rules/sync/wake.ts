@@ -1,7 +1,7 @@
 import { announceDueAtMs, unannounced } from './announce.js'
-import { hedgeable } from './assign.js'
 import { deepForkRestUntilMs, isEligible } from './claims.js'
-import { deadlineOf, hedgeAtMs } from './pace.js'
+import { deadlineOf } from './deadline.js'
+import { nextHedgeAtMs } from './hedge.js'
 import { restUntilMs, standingOf } from './standing.js'
 import { isOpen, type SyncState, type Turn } from './state.js'
 
@@ -41,10 +41,7 @@ function considerRequests(state: SyncState, consider: Consider): void {
       consider(request.progressAtMs + limits.cancelledMaxMs, 'chore')
     }
   }
-  for (const [, request] of hedgeable(state)) {
-    const peer = state.peers.get(request.connection)
-    if (peer !== undefined) consider(hedgeAtMs(state, request, peer), 'chore')
-  }
+  consider(nextHedgeAtMs(state, state.nowMs), 'chore')
 }
 
 function considerOurselves(state: SyncState, consider: Consider): void {

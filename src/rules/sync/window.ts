@@ -1,3 +1,4 @@
+import { bytesLeft } from './pace.js'
 import type { HeldBlock, Request, SyncState } from './state.js'
 
 /** What a block costs while we hold it. */
@@ -5,40 +6,51 @@ export const costOf = (state: SyncState, payloadBytes: number): number =>
   payloadBytes + state.config.limits.blockOverheadBytes
 
 /**
- * What a request for so much may bring at worst: the first block comes even when it is larger than
- * what was asked for.
+ * What a request is charged: so many blocks as they have been of late, and no less than the largest
+ * of them, for the first block comes even when it is larger than what was asked for. The largest that
+ * the chain allows would leave room for a handful of requests where blocks are small. `isOverfull`
+ * bounds what a surprise can do.
  */
 export const grantCost = (state: SyncState, count: number, maxBytes: number): number =>
-  Math.max(maxBytes, state.config.maxBlockBytes) + count * state.config.limits.blockOverheadBytes
+  Math.max(
+    state.largestBytes,
+    Math.min(maxBytes + count * state.config.limits.blockOverheadBytes, count * state.blockBytes),
+  )
 
 /** Bytes of the window in use: blocks held, being checked or stored, and replies outstanding. */
 export function windowUse(state: SyncState): number {
+  let bytes = heldInAll(state)
+  for (const request of state.requests.values()) bytes += outstandingCost(state, request)
+  return bytes
+}
+
+/** Whether so much more would exceed the window by itself, whatever is outstanding. */
+export const isOverfull = (state: SyncState, bytes: number): boolean =>
+  heldInAll(state) + bytes > state.config.limits.windowBytes
+
+/** What is really here: held, being checked, being stored. */
+function heldInAll(state: SyncState): number {
   let bytes = 0
   for (const span of state.spans) bytes += span.heldBytes
-  for (const request of state.requests.values()) bytes += requestCost(state, request)
+  for (const request of state.requests.values()) {
+    if (request.purpose.kind === 'span') bytes += checkingCost(state, request)
+  }
   const work = state.job !== undefined && 'work' in state.job ? state.job.work : state.postponed
   if (work?.kind === 'extend') bytes += work.bytes
   return bytes
 }
 
-function requestCost(state: SyncState, request: Request): number {
+/** What a cancelled request still brings is dropped, but it comes through the same pipe. */
+function outstandingCost(state: SyncState, request: Request): number {
   if (request.purpose.kind !== 'span') return 0
-  const unchecked = checkingCost(state, request)
-  const left = request.count - request.receivedBlocks
   switch (request.stage) {
     case 'awaiting':
       return grantCost(state, request.count, request.maxBytes)
     case 'streaming':
-      return (
-        unchecked +
-        Math.max(0, request.maxBytes - request.receivedBytes) +
-        left * state.config.limits.blockOverheadBytes
-      )
-    case 'checking':
-      return unchecked
     case 'cancelled':
-      // What still comes is dropped, but it comes through the same pipe.
-      return unchecked + Math.max(0, request.maxBytes - request.receivedBytes)
+      return bytesLeft(state, request)
+    case 'checking':
+      return 0
     default:
       return request.stage satisfies never
   }
@@ -46,9 +58,16 @@ function requestCost(state: SyncState, request: Request): number {
 
 function checkingCost(state: SyncState, request: Request): number {
   let bytes = 0
-  for (const blocks of request.checks.values()) {
-    for (const { payload } of blocks) bytes += costOf(state, payload.length)
-  }
+  for (const blocks of request.checks.values()) bytes += blocksCost(state, blocks)
+  return bytes
+}
+
+export function blocksCost(
+  state: SyncState,
+  blocks: readonly { readonly payload: Uint8Array }[],
+): number {
+  let bytes = 0
+  for (const { payload } of blocks) bytes += costOf(state, payload.length)
   return bytes
 }
 
