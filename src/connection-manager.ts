@@ -13,6 +13,7 @@ import {
   type ConnectionManagerLimits,
   type ConnectionManagerOptions,
 } from './connection/connection-options.js'
+import { connectByName } from './connection/connect-by-name.js'
 import { Links, type LinkObserver } from './connection/links.js'
 import type { Clock } from './contracts/clock.js'
 import type { CloseReason } from './contracts/close-reason.js'
@@ -26,7 +27,13 @@ import { patientClock } from './patient-clock.js'
 import { ensureEntry, findEntry, setKept, type PeerRegistry } from './peer-registry.js'
 import { offencePoints } from './rules/misbehaviour-score.js'
 import { judgeHealth, type Health } from './rules/health.js'
-import { formatEndpoint, parsePeerAddress } from './rules/peer-ip.js'
+import { parseNamedPeer } from './rules/host-name.js'
+import {
+  formatEndpoint,
+  parsePeerAddress,
+  tryParsePeerIp,
+  type PeerAddress,
+} from './rules/peer-ip.js'
 import { sharedAddressHint } from './rules/shared-address.js'
 import { Repeats } from './repeats.js'
 import { TurnQueue } from './turn-queue.js'
@@ -124,6 +131,7 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
       evictsInbound: options.evictsInbound ?? false,
       mayBan: options.bansMisbehaviour ?? true,
       listeningPort: () => options.advertisedPort ?? this.endpoints[0]?.port,
+      isOurs: (address) => this.#isOurs(address, options.advertisedPort),
     })
   }
 
@@ -175,12 +183,29 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
    * cause and the close reason attached) when that attempt fails, DIAL_TIMEOUT, SELF, BANNED,
    * NOT_RUNNING, INVALID_ADDRESS; with `signal.reason` when the signal aborts: the last caller that
    * aborts ends the dial.
+   *
+   * A host name, with or without a port, means whoever of its addresses is connected, or else the first
+   * that works; see `connectByName`. Rejects with RESOLVE_FAILED when it stands for nobody.
    */
   async connect(address: string, options: { readonly signal?: AbortSignal } = {}): Promise<Peer> {
     const { signal } = options
     signal?.throwIfAborted()
-    const parsed = parsePeerAddress(address)
-    if (this.#state !== 'running') throw new HoldfastError('NOT_RUNNING', 'the node is not running')
+    const peer = parseNamedPeer(address)
+    if (peer.kind === 'address') return this.#connect(peer.address, signal)
+    this.#links.lookup.check(peer.name)
+    this.#checkRunning()
+    const host = {
+      lookup: this.#links.lookup.lookup.bind(this.#links.lookup),
+      isOurs: (found: PeerAddress) => this.#links.isOurs(found),
+      connected: ({ ip, port = this.#transport.defaultPort }: PeerAddress) =>
+        this.peer(formatEndpoint({ host: ip, port })),
+      connect: (found: PeerAddress) => this.#connect(found, signal),
+    }
+    return connectByName(host, peer.name, signal)
+  }
+
+  async #connect(parsed: PeerAddress, signal: AbortSignal | undefined): Promise<Peer> {
+    this.#checkRunning()
     if (this.#registry.access.isDenied(parsed.ip)) {
       throw new HoldfastError('BANNED', `${parsed.ip} is denied: take its range off the list first`)
     }
@@ -235,9 +260,24 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
     })
   }
 
-  /** Keeps a peer connected: it is dialled, and dialled again after each real end, for ever. */
+  /**
+   * Keeps a peer connected: it is dialled, and dialled again after each real end, for ever.
+   *
+   * Of a host name each address is a peer of its own, but for this node itself and those for which the
+   * registry has no room. It is looked up again at each redial, and again and again while that fails
+   * (`resolveFailed`); an address for which it stands no more is not dialled again for its sake. Throws
+   * HoldfastError INVALID_ADDRESS, also for a name where the transport knows none.
+   */
   keep(address: string): void {
-    const entry = ensureEntry(this.#registry, parsePeerAddress(address), 'kept')
+    const peer = parseNamedPeer(address)
+    if (peer.kind === 'name') {
+      this.#links.lookup.check(peer.name)
+      this.#turns.run(() => {
+        this.#links.names.keep(peer.name)
+      })
+      return
+    }
+    const entry = ensureEntry(this.#registry, peer.address, 'kept')
     if (entry === undefined) throw new RangeError(`no room for another known peer: ${address}`)
     this.#turns.run(() => {
       setKept(this.#registry, entry, true)
@@ -246,14 +286,25 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
     })
   }
 
-  /** Undoes `keep`. The connection, if there is one, goes on; after its end the peer is not dialled again. */
-  unkeep(peer: string): void {
-    const entry = findEntry(this.#registry, peer)
+  /**
+   * Undoes `keep`, of the same address or name. The connection, if there is one, goes on; after its end the
+   * peer is not dialled again, unless a kept name stands for it as well.
+   */
+  unkeep(address: string): void {
+    const peer = parseNamedPeer(address)
+    if (peer.kind === 'name') {
+      this.#links.lookup.check(peer.name)
+      this.#turns.run(() => {
+        this.#links.names.unkeep(peer.name)
+      })
+      return
+    }
+    const entry = findEntry(this.#registry, address)
     if (entry === undefined) return
     this.#turns.run(() => {
       for (const name of entry.names) {
         setKept(this.#registry, name, false)
-        name.isDialPaused = true
+        if (!name.isKept) name.isDialPaused = true
         this.#links.dialer.consider(name)
       }
     })
@@ -322,7 +373,8 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
       {
         state: this.#state,
         connected,
-        isAnyWanted: connected === 0 && this.#links.dialer.isAnyWanted,
+        isAnyWanted:
+          connected === 0 && (this.#links.names.size > 0 || this.#links.dialer.isAnyWanted),
         isDialing: dialing + queued > 0,
         aloneMs: this.#clock.now() - this.#aloneSinceMs,
       },
@@ -421,6 +473,18 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
     }
   }
 
+  #checkRunning(): void {
+    if (this.#state !== 'running') throw new HoldfastError('NOT_RUNNING', 'the node is not running')
+  }
+
+  /** Whether an address is this node's own, as far as it knows; the handshake finds out the rest. */
+  #isOurs(address: PeerAddress, advertisedPort: number | undefined): boolean {
+    const { ip, port = this.#transport.defaultPort } = address
+    const ports = [advertisedPort, ...this.endpoints.map((endpoint) => endpoint.port)]
+    const ips = [this.#links.ourIp(), ...this.endpoints.map(({ host }) => tryParsePeerIp(host))]
+    return ips.includes(ip) && ports.includes(port)
+  }
+
   #isAccepting(): boolean {
     return this.#state === 'running' || this.#state === 'starting'
   }
@@ -450,6 +514,9 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
       },
       dialFailed: ({ entry, endpoint }, error) => {
         this.#report('dialFailed', { ip: entry.ip, address: formatEndpoint(endpoint), error })
+      },
+      resolveFailed: (name, error) => {
+        this.#report('resolveFailed', { name, error })
       },
       inboundRefused: (remote, reason) => {
         this.#refusals.note(conditionOf(reason), { remote, reason })

@@ -6,6 +6,7 @@ import type { SecurityFailure } from './contracts/security.js'
 export type HoldfastErrorCode =
   | 'ABORTED'
   | 'INVALID_ADDRESS'
+  | 'RESOLVE_FAILED'
   | 'DIAL_FAILED'
   | 'DIAL_TIMEOUT'
   | 'CONNECT_FAILED'

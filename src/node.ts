@@ -53,7 +53,10 @@ export interface NodeOptions
    */
   readonly allow?: readonly string[]
   readonly deny?: readonly string[]
-  /** Peers that are kept: dialled, and dialled again after each real end. `IP` or `IP:port`. */
+  /**
+   * Peers that are kept: dialled, and dialled again after each real end. `IP`, `IP:port`, `name` or
+   * `name:port`: see ConnectionManager.keep.
+   */
   readonly peers?: readonly string[]
   /** Without it there is no sync. */
   readonly chain?: ChainOptions

@@ -64,8 +64,11 @@ let ensureEntry: (
   key?: string,
 ) => PeerEntry | undefined
 
-/** Every change of `isKept` goes through here, so that an IP is known as kept at once. */
-let setKept: (registry: PeerRegistry, entry: PeerEntry, isKept: boolean) => void
+/**
+ * Every change of `isKept` goes through here, so that an IP is known as kept at once: `by` is the host
+ * name for which the entry is kept, or undefined for the user's own wish.
+ */
+let setKept: (registry: PeerRegistry, entry: PeerEntry, isKept: boolean, by?: string) => void
 
 /** A kept peer has this IP. */
 let isKeptIp: (registry: PeerRegistry, ip: PeerIp) => boolean
@@ -117,10 +120,13 @@ export class PeerRegistry {
     scoresOf = (registry) => registry.#scores
     ensureEntry = (registry, address, source, key) => registry.#ensure(address, source, key)
     findEntry = (registry, name) => registry.#find(name)
-    setKept = (registry, entry, isKept) => {
-      if (entry.isKept === isKept) return
-      entry.isKept = isKept
-      const count = (registry.#keptIps.get(entry.ip) ?? 0) + (isKept ? 1 : -1)
+    setKept = (registry, entry, isKept, by) => {
+      const wasKept = entry.isKept
+      if (by === undefined) entry.isKeptItself = isKept
+      else if (isKept) entry.keptBy.add(by)
+      else entry.keptBy.delete(by)
+      if (entry.isKept === wasKept) return
+      const count = (registry.#keptIps.get(entry.ip) ?? 0) + (entry.isKept ? 1 : -1)
       if (count > 0) registry.#keptIps.set(entry.ip, count)
       else registry.#keptIps.delete(entry.ip)
     }

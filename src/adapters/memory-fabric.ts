@@ -3,6 +3,7 @@ import type { Connection, Endpoint } from '../contracts/transport.js'
 import { systemError } from './dial-address.js'
 import type { Cutting } from './memory-cutting.js'
 import { MemoryLink, type LinkEndOptions } from './memory-link.js'
+import { MemoryNames } from './memory-names.js'
 import { directRoute, type NetworkPolicy } from './memory-policy.js'
 import { PortTable } from './port-table.js'
 
@@ -23,6 +24,7 @@ interface Listening {
 /** What joins the hosts of a memory network: who listens where, which ports are taken, which links exist. */
 export class MemoryFabric {
   readonly #options: MemoryFabricOptions
+  readonly names = new MemoryNames()
   readonly #ports = new PortTable()
   readonly #listeners = new Map<string, Listening>()
   readonly #links = new Set<MemoryLink>()

@@ -67,6 +67,13 @@ export class MemoryTransport implements Transport {
     })
   }
 
+  async resolve(
+    host: string,
+    options: { readonly signal: AbortSignal },
+  ): Promise<readonly string[]> {
+    return this.#fabric.names.resolve(host, this.#clock, options)
+  }
+
   async #listen(port: number, onConnection: (connection: Connection) => void): Promise<Listener> {
     const wanted = { host: this.host, port }
     try {

@@ -86,6 +86,18 @@ export class MemoryNetwork {
     return new MemoryTransport(this.#fabric, options)
   }
 
+  /**
+   * Says for which IP literals a host name stands from now on; none: for nobody, as before. `delayMs` is
+   * how long a lookup takes, 0 by default. Throws TypeError for what is no IP literal.
+   */
+  setName(
+    name: string,
+    addresses: readonly string[],
+    { delayMs = 0 }: { readonly delayMs?: number } = {},
+  ): void {
+    this.#fabric.names.set(name, addresses, delayMs)
+  }
+
   /** Every physical connection of which an end is left, and every dial on its way. */
   get links(): ReadonlySet<NetworkLink> {
     return this.#fabric.links

@@ -20,6 +20,8 @@ export type ConnectionEvents = {
     readonly address: string
     readonly error: HoldfastError
   }) => void
+  /** What a kept host name stands for could not be found out (RESOLVE_FAILED); it is tried again. */
+  resolveFailed: (event: { readonly name: string; readonly error: HoldfastError }) => void
   /**
    * An inbound connection ended before it was established, for another reason than being a duplicate.
    * The first for a reason is told at once; more for the same reason at most every 10 s, `count` of them

@@ -53,6 +53,8 @@ export interface DialerOwner {
   outboundCount(): number
   /** Established outbound connections into a subnet. */
   outboundInto(subnet: string): number
+  /** Whether what a host name stands for is looked up first: the peer is considered again then. */
+  holdsBack(entry: PeerEntry): boolean
   connectionCount(): number
   /** When anything was last read from an established connection. */
   lastReceivedAtMs(): number
@@ -181,6 +183,7 @@ export class Dialer {
     if (verdict.kind !== 'wait') this.#timers.cancel(timer)
     switch (verdict.kind) {
       case 'dial':
+        if (this.#owner.holdsBack(entry)) return
         this.#enqueue(entry, entry.isKept ? 'kept' : 'known')
         return
       case 'wait':

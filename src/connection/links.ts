@@ -12,7 +12,7 @@ import { ensureEntry, watchRegistry, type PeerEntry, type PeerRegistry } from '.
 import { describeReason } from '../rules/close-reasons.js'
 import { outcomeOf } from '../rules/dial-policy.js'
 import type { Arbiter, ConnectionId, SlotEvent } from '../rules/election.js'
-import { tryParsePeerIp, type PeerIp } from '../rules/peer-ip.js'
+import { tryParsePeerIp, type PeerAddress, type PeerIp } from '../rules/peer-ip.js'
 import { peerKey } from '../rules/peer-key.js'
 import type { Refusals } from '../rules/shared-address.js'
 import type { TurnQueue } from '../turn-queue.js'
@@ -25,6 +25,8 @@ import { Elections, type ElectionHost } from './elections.js'
 import type { AppDelivery, ConnectionOwner } from './connection-owner.js'
 import { evicted, Gate, tooManyHandshakes, type Inbound } from './gate.js'
 import { Greeting } from './greeting.js'
+import { HostLookup } from './host-lookup.js'
+import { KeptNames } from './kept-names.js'
 import { PeerConnection } from './peer-connection.js'
 import { SharedAddresses } from './shared-addresses.js'
 import { SubnetCounts } from './subnet-counts.js'
@@ -37,6 +39,7 @@ export interface LinkObserver {
   drained(peer: PeerConnection): void
   disconnected(peer: PeerConnection, reason: CloseReason): void
   dialFailed(attempt: DialAttempt, error: HoldfastError): void
+  resolveFailed(name: string, error: HoldfastError): void
   inboundRefused(remote: Endpoint, reason: CloseReason): void
   misbehaved(event: MisbehavedEvent): void
   ownNetworkChanged(isDown: boolean): void
@@ -64,6 +67,9 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
   readonly dialer: Dialer
   readonly connects = new Connects(this)
   readonly conduct: Conduct
+  readonly names: KeptNames
+  readonly lookup: HostLookup
+  readonly isOurs: (address: PeerAddress) => boolean
   duplicatesRefused = 0
   readonly #registry: PeerRegistry
   readonly #clock: Clock
@@ -97,6 +103,8 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     readonly onAuthorizeFailed: (error: unknown) => void
     /** The port that peers are told. */
     readonly listeningPort: () => number | undefined
+    /** Whether this node itself is there. */
+    readonly isOurs: (address: PeerAddress) => boolean
   }) {
     this.#registry = options.registry
     this.#clock = options.clock
@@ -130,6 +138,24 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
       },
     })
     this.dialer = new Dialer({ ...options, owner: this })
+    this.isOurs = options.isOurs
+    this.lookup = new HostLookup({ ...options, timeoutMs: limits.dialTimeoutMs })
+    this.names = new KeptNames({
+      ...options,
+      lookup: this.lookup,
+      host: {
+        run: (input) => {
+          this.run(input)
+        },
+        isOurs: options.isOurs,
+        consider: (entry) => {
+          this.dialer.consider(entry)
+        },
+        resolveFailed: (name, error) => {
+          this.#observer.resolveFailed(name, error)
+        },
+      },
+    })
     this.conduct = new Conduct({
       ...options,
       onMisbehaved: (event) => {
@@ -158,6 +184,10 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
 
   outboundInto(subnet: string): number {
     return this.#outboundBySubnet.of(subnet)
+  }
+
+  holdsBack(entry: PeerEntry): boolean {
+    return this.names.holdsBack(entry)
   }
 
   connectionCount(): number {
@@ -252,6 +282,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
         this.#entryChanged(change.entry)
       })
     })
+    this.names.start()
     this.dialer.start()
   }
 
@@ -259,6 +290,8 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
   stop(): void {
     this.#unwatch()
     this.#sharedAddresses.stop()
+    this.names.stop()
+    this.lookup.stop()
     this.dialer.stop()
     this.connects.rejectAll(new HoldfastError('NOT_RUNNING', 'the node stopped'))
     const reason: CloseReason = { kind: 'shutdown', by: 'us' }

@@ -31,7 +31,10 @@ export class PeerEntry {
   /** Ports that users who wait for it have named, and that were not tried yet. */
   askedPorts: number[] = []
   source: PeerSource
-  isKept = false
+  /** The user keeps this address. */
+  isKeptItself = false
+  /** The kept host names that stand for it. */
+  readonly keptBy = new Set<string>()
   /** The user sent it away or let it go: no automatic dial until he wants it again. */
   isDialPaused = false
   /** Somebody is in a hurry for it: its dials go before those of others until it is connected. */
@@ -106,6 +109,10 @@ export class PeerEntry {
 
   get seenUnixMs(): number {
     return this.lastSeenUnixMs ?? this.firstSeenUnixMs
+  }
+
+  get isKept(): boolean {
+    return this.isKeptItself || this.keptBy.size > 0
   }
 
   /** Kept, by this or another name. */

@@ -31,7 +31,10 @@ const zonePattern = /^[\w.~@+-]+$/
 export function parsePeerAddress(text: string): PeerAddress {
   const address = tryParsePeerAddress(text)
   if (address === undefined) {
-    throw new HoldfastError('INVALID_ADDRESS', `not an IP address, or IP and port: ${quote(text)}`)
+    throw new HoldfastError(
+      'INVALID_ADDRESS',
+      `not an IP address, or IP and port (1.2.3.4, 1.2.3.4:24100, 2001:db8::1, [2001:db8::1]:24100): ${quoteAddress(text)}`,
+    )
   }
   return address
 }
@@ -40,7 +43,7 @@ export function parsePeerAddress(text: string): PeerAddress {
 export function parsePeerIp(text: string): PeerIp {
   const parsed = typeof text === 'string' ? parseHost(text) : undefined
   if (parsed === undefined)
-    throw new HoldfastError('INVALID_ADDRESS', `not an IP address: ${quote(text)}`)
+    throw new HoldfastError('INVALID_ADDRESS', `not an IP address: ${quoteAddress(text)}`)
   return parsed.ip
 }
 
@@ -160,7 +163,8 @@ function bytesOf(ip: PeerIp): number[] {
   return ipaddr.parse(ip).toByteArray()
 }
 
-function quote(text: unknown): string {
+/** A text that is no address, short enough for an error message. */
+export function quoteAddress(text: unknown): string {
   const shown = String(text)
   return JSON.stringify(
     shown.length > maxAddressLength ? `${shown.slice(0, maxAddressLength)}…` : shown,

@@ -97,6 +97,19 @@ export class SimulatedNetwork {
     return transport
   }
 
+  /**
+   * Says for which IP literals a host name stands from now on, for all hosts; none: for nobody, as before.
+   * `delayMs` is how long a lookup takes, 0 by default.
+   */
+  setName(
+    name: string,
+    addresses: readonly string[],
+    options: { readonly delayMs?: number } = {},
+  ): void {
+    this.timeline.note(`${name} stands for ${addresses.join(', ') || 'nobody'}`)
+    this.#network.setName(name, addresses, options)
+  }
+
   /** Puts hosts behind one address of which nobody outside sees more. */
   nat(options: NatOptions): void {
     this.#topology.addNat(options)

@@ -98,9 +98,11 @@ describe('listening', () => {
   })
 
   test('a port that is not permitted is LISTEN_FAILED, and says what it needs', async (context) => {
-    const failure = await listen(tcpTransport({ host: '127.0.0.1', port: 1 }), () => {}).then(
-      (listener) => listener.close(),
-      (error: unknown) => error as HoldfastError,
+    const failure = await unprivileged(() =>
+      listen(tcpTransport({ host: '127.0.0.1', port: 1 }), () => {}).then(
+        (listener) => listener.close(),
+        (error: unknown) => error as HoldfastError,
+      ),
     )
     if (failure === undefined) context.skip()
     expect(failure).toMatchObject({ code: 'LISTEN_FAILED', cause: { code: 'EACCES' } })
@@ -381,5 +383,16 @@ async function rawPair(): Promise<{
       connection.destroy()
       await new Promise((resolve) => server.close(resolve))
     },
+  }
+}
+
+/** As root nothing is forbidden: does `work` as nobody then. */
+async function unprivileged<Result>(work: () => Promise<Result>): Promise<Result> {
+  const isRoot = process.geteuid?.() === 0
+  if (isRoot) process.seteuid?.(65_534)
+  try {
+    return await work()
+  } finally {
+    if (isRoot) process.seteuid?.(0)
   }
 }

@@ -43,6 +43,7 @@ export class SimulatedNode {
   readonly transport: CountingTransport
   readonly connected: EventOf<'peerConnected'>[] = []
   readonly disconnected: EventOf<'peerDisconnected'>[] = []
+  readonly resolveFailed: EventOf<'resolveFailed'>[] = []
   readonly dialFailed: EventOf<'dialFailed'>[] = []
   readonly inboundRefused: EventOf<'inboundRefused'>[] = []
   readonly misbehaved: EventOf<'misbehaved'>[] = []
@@ -76,6 +77,7 @@ export class SimulatedNode {
     this.connections
       .on('peerConnected', (event) => void this.connected.push(event))
       .on('peerDisconnected', (event) => void this.disconnected.push(event))
+      .on('resolveFailed', (event) => void this.resolveFailed.push(event))
       .on('dialFailed', (event) => void this.dialFailed.push(event))
       .on('inboundRefused', (event) => void this.inboundRefused.push(event))
       .on('misbehaved', (event) => void this.misbehaved.push(event))
@@ -116,6 +118,8 @@ export class CountingTransport implements Transport {
   readonly name: string
   readonly defaultPort: number
   readonly listen?: NonNullable<Transport['listen']>
+  readonly resolve?: NonNullable<Transport['resolve']>
+  readonly resolved: string[] = []
   readonly dialled: Endpoint[] = []
   readonly #transport: Transport
   readonly #inFlight = new Map<string, number>()
@@ -127,6 +131,13 @@ export class CountingTransport implements Transport {
     this.name = transport.name
     this.defaultPort = transport.defaultPort
     if (transport.listen !== undefined) this.listen = (...given) => this.#listen(...given)
+    const resolve = transport.resolve?.bind(transport)
+    if (resolve !== undefined) {
+      this.resolve = (host, options) => {
+        this.resolved.push(host)
+        return resolve(host, options)
+      }
+    }
   }
 
   /** Dials that are not over. */
