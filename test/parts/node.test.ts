@@ -62,8 +62,8 @@ describe('createNode', () => {
   test('refuses a peer that is no address, by name', () => {
     const world = new World()
     expect(() =>
-      createNode(options(world, '10.0.0.1', { peers: ['10.0.0.2', 'nowhere'] })),
-    ).toThrow(/"nowhere"/)
+      createNode(options(world, '10.0.0.1', { peers: ['10.0.0.2', 'no where'] })),
+    ).toThrow(/"no where"/)
   })
 
   test('joins the parts: peers are kept, pinged and told of', async () => {
