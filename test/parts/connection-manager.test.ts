@@ -147,7 +147,8 @@ describe('connect', () => {
       await world.advance(30_000)
       return call.error
     }
-    expect(code(await failure('nonsense'))).toBe('INVALID_ADDRESS')
+    expect(code(await failure('no address'))).toBe('INVALID_ADDRESS')
+    expect(code(await failure('nonsense'))).toBe('RESOLVE_FAILED')
     expect(code(await failure('10.0.0.1'))).toBe('SELF')
     node.registry.ban('10.0.0.66', { reason: 'test' })
     expect(code(await failure('10.0.0.66:1'))).toBe('BANNED')
