@@ -1,11 +1,12 @@
 import type { Block, BlockRef, BlockStore, RangeLimits } from '../contracts/block-store.js'
 import { HoldfastError } from '../errors.js'
 import { requireHeight, requireRangeLimits, requireRun } from './block-store-checks.js'
-import type { FlatFileChain, FsyncPolicy, View } from './flat-file-chain.js'
+import type { FlatFileChain, FsyncPolicy } from './flat-file-chain.js'
 import { nodeFiles, type FileLayer } from './flat-file-layer.js'
 import { encodeWrite, requireBlockSizes } from './flat-file-log.js'
 import { readBlock, readRange } from './flat-file-read.js'
 import { recoverChain, type FlatFileRepair } from './flat-file-recovery.js'
+import { hashAt, type View } from './flat-file-view.js'
 import { SegmentFiles } from './segment-files.js'
 import { SerialQueue } from './serial-queue.js'
 
@@ -146,19 +147,19 @@ export class FlatFileBlockStore implements BlockStore {
 
   async get(height: number): Promise<Block | undefined> {
     requireHeight(height)
-    return this.#read((chain, view) => readBlock(chain, view, height))
+    return this.#read((files, view) => readBlock(files, view, height))
   }
 
   async hashAt(height: number): Promise<string | undefined> {
     requireHeight(height)
-    return this.#read((chain, view) => chain.hashAt(view, height))
+    return this.#read((files, view) => hashAt(files, view, height))
   }
 
   async range(from: number, limits: RangeLimits): Promise<Block[]> {
     requireHeight(from, 'from')
     requireRangeLimits(limits)
     const { limit, maxBytes } = limits
-    return this.#read((chain, view) => readRange(chain, view, from, { limit, maxBytes }))
+    return this.#read((files, view) => readRange(files, view, from, { limit, maxBytes }))
   }
 
   async append(
@@ -206,7 +207,7 @@ export class FlatFileBlockStore implements BlockStore {
     session.timer.unref()
   }
 
-  async #read<T>(read: (chain: FlatFileChain, view: View) => Promise<T>): Promise<T> {
+  async #read<T>(read: (files: SegmentFiles, view: View) => Promise<T>): Promise<T> {
     const session = this.#openSession()
     const reading = readOneState(session.chain, read)
     session.reads.add(reading)
@@ -228,12 +229,12 @@ export class FlatFileBlockStore implements BlockStore {
 /** Reads out of one view: again, when files changed meanwhile that the view was still reading. */
 async function readOneState<T>(
   chain: FlatFileChain,
-  read: (chain: FlatFileChain, view: View) => Promise<T>,
+  read: (files: SegmentFiles, view: View) => Promise<T>,
 ): Promise<T> {
   for (;;) {
     const { epoch, view } = chain
     try {
-      const result = await read(chain, view)
+      const result = await read(chain.files, view)
       if (chain.epoch === epoch) return result
     } catch (error) {
       if (chain.epoch === epoch) throw error

@@ -1,59 +1,27 @@
 import { randomBytes } from 'node:crypto'
 import type { BlockRef } from '../contracts/block-store.js'
-import { HoldfastError } from '../errors.js'
 import { isSameBlock, requireAncestor, requireLink, requireTip } from './block-store-checks.js'
+import { checkpointAt, Checkpoints } from './flat-file-checkpoints.js'
 import { encodeSegmentHeader, segmentHeaderBytes } from './flat-file-format.js'
 import {
-  readEntries,
   writeCheckpoint,
   writeEntries,
-  type Checkpoint,
   type Entry,
+  type FoundCheckpoint,
 } from './flat-file-index.js'
-import { readBytes, writeBytes } from './flat-file-layer.js'
+import { writeAgain, writeBytes } from './flat-file-layer.js'
 import {
   indexName,
   placeWrite,
-  readHash,
   segmentName,
   type EncodedWrite,
   type LogEnd,
 } from './flat-file-log.js'
+import { emptyView, hashAt, type View } from './flat-file-view.js'
 import type { SegmentFiles } from './segment-files.js'
-
-/** A checkpoint is due after so many bytes or blocks: what an opening reads again, and memory holds, at most. */
-const checkpointBytes = 16 * 1024 * 1024
-export const checkpointBlocks = 4_096
 
 /** When what was written is brought to the disk: with each write, when `sync` is called, at checkpoints. */
 export type FsyncPolicy = 'always' | 'interval' | 'checkpoint'
-
-/** One state of the chain, which never changes. */
-export interface View {
-  /** The segment that the chain began with; 0 while there never was one. */
-  readonly start: number
-  /** Of that segment. */
-  readonly salt: bigint
-  readonly baseHeight: number
-  readonly base: BlockRef | null
-  readonly tip: BlockRef | null
-  /** So many entries, from the base up, are those of the index file. */
-  readonly saved: number
-  /** And these come above them. */
-  readonly recent: readonly Entry[]
-}
-
-export const emptyView: View = {
-  start: 0,
-  salt: 0n,
-  baseHeight: 0,
-  base: null,
-  tip: null,
-  saved: 0,
-  recent: [],
-}
-
-export const countOf = ({ saved, recent }: View): number => saved + recent.length
 
 interface ChainOptions {
   readonly files: SegmentFiles
@@ -69,6 +37,7 @@ export class FlatFileChain {
   readonly #files: SegmentFiles
   readonly #fsync: FsyncPolicy
   readonly #segmentBytes: number
+  readonly #checkpoints: Checkpoints
 
   view: View = emptyView
 
@@ -76,13 +45,6 @@ export class FlatFileChain {
   epoch = 0
 
   #end: LogEnd = { segment: 0, offset: 0, sequence: 1, salt: 0n }
-
-  /** The newest state that entries of the index file belong to; `view.saved` is always its count. */
-  #floor: Checkpoint | undefined
-
-  /** The slot written last, and the most entries that a slot counts on. */
-  #slot = 1
-  #promised = 0
 
   /** From here on the segment at the end may not be on the disk. */
   #unsyncedFrom: number | undefined
@@ -94,6 +56,7 @@ export class FlatFileChain {
     this.#files = files
     this.#fsync = fsync
     this.#segmentBytes = segmentBytes
+    this.#checkpoints = new Checkpoints(files)
   }
 
   get files(): SegmentFiles {
@@ -108,34 +71,13 @@ export class FlatFileChain {
     return this.#unsyncedFrom !== undefined
   }
 
-  /** Up to `count` entries of a view, from the place `from` on, as far as they are whole. */
-  async entries(view: View, from: number, count: number): Promise<Entry[]> {
-    const { saved, recent } = view
-    const fromDisk = Math.min(count, saved - from)
-    if (fromDisk <= 0) return recent.slice(from - saved, from - saved + count)
-    const entries = await this.#files.use(indexName(view.start), (file) =>
-      readEntries(file, from, fromDisk),
-    )
-    if (entries.length < fromDisk) return entries
-    return [...entries, ...recent.slice(0, count - fromDisk)]
-  }
-
-  /** The hash at `height`, or undefined when it is not held. STORE_CORRUPT when it cannot be read. */
-  async hashAt(view: View, height: number): Promise<string | undefined> {
-    if (view.tip?.height === height) return view.tip.hash
-    const place = height - view.baseHeight
-    if (place < 0 || place >= countOf(view)) return undefined
-    const [entry] = await this.entries(view, place, 1)
-    const hash = entry && (await readHash(this.#files, entry, height))
-    if (hash === undefined) throw damagedError(height)
-    return hash
-  }
-
   /** Checks the write against the chain and makes it. */
   async write(write: EncodedWrite): Promise<BlockRef | null> {
     const { ancestor, expectTip, first, last } = write
     requireTip(this.view.tip, expectTip)
-    if (ancestor !== null) requireAncestor(ancestor, await this.hashAt(this.view, ancestor.height))
+    if (ancestor !== null) {
+      requireAncestor(ancestor, await hashAt(this.#files, this.view, ancestor.height))
+    }
     requireLink(ancestor, first)
     const tip = last ?? ancestor
     if (first === undefined && isSameBlock(tip, this.view.tip)) return tip
@@ -162,12 +104,10 @@ export class FlatFileChain {
   }
 
   /** Takes over a state that the disk is known to have. */
-  resume(view: View, end: LogEnd, found?: { checkpoint: Checkpoint; slot: number }): void {
+  resume(view: View, end: LogEnd, found?: FoundCheckpoint): void {
     this.view = view
     this.#end = end
-    this.#slot = found?.slot ?? 1
-    this.#promised = found?.checkpoint.count ?? 0
-    this.#floor = this.#checkpointNow()
+    this.#checkpoints.resume(checkpointAt(view, end), found)
   }
 
   /** Counts a write as made that stands at the end: keeps what is up to the ancestor, adds the entries. */
@@ -175,7 +115,7 @@ export class FlatFileChain {
     const { view } = this
     const kept = ancestorHeight - view.baseHeight + 1
     if (kept < view.saved) {
-      this.#floor = { ...this.#checkpointNow(), count: kept }
+      this.#checkpoints.lower(checkpointAt(view, this.#end), kept)
       this.view = { ...view, saved: kept, recent: entries }
     } else {
       this.view = { ...view, recent: [...view.recent.slice(0, kept - view.saved), ...entries] }
@@ -213,50 +153,16 @@ export class FlatFileChain {
   }
 
   async checkpointIfDue(bytes = 0): Promise<void> {
-    const floor = this.#floor
-    if (floor === undefined) return
-    const { segment, offset } = this.#end
-    const since = floor.segment === segment ? offset - floor.offset : offset
-    if (since + bytes > checkpointBytes || this.view.recent.length >= checkpointBlocks)
-      await this.checkpoint()
+    if (this.#checkpoints.isDue(this.#end, this.view, bytes)) await this.checkpoint()
   }
 
   /** From now on an opening reads only what comes after. */
   async checkpoint(): Promise<void> {
     await this.sync()
-    const floor = this.#floor
-    if (floor === undefined || floor.sequence === this.#end.sequence) return
     const { view } = this
-    const now = this.#checkpointNow()
-    await this.#files.use(indexName(view.start), async (file) => {
-      const promise = async (checkpoint: Checkpoint): Promise<void> => {
-        const slot = 1 - this.#slot
-        await writeCheckpoint(file, slot, checkpoint)
-        this.#slot = slot
-      }
-      if (view.saved < this.#promised) {
-        // Entries will be overwritten that the last checkpoint counts on: first it is taken back, to a
-        // state from which the segments lead on without them.
-        await file.sync()
-        await promise(floor)
-        await file.sync()
-        this.#promised = view.saved
-        this.epoch++
-      }
-      await writeEntries(file, view.saved, view.recent)
-      // With the entries the slot of the last time is on the disk, before the other one is overwritten.
-      await file.sync()
-      await promise(now)
-    })
-    this.#floor = now
-    this.#promised = now.count
-    this.view = { ...view, saved: now.count, recent: [] }
-  }
-
-  #checkpointNow(): Checkpoint {
-    const { segment, offset, sequence } = this.#end
-    const { start, salt, baseHeight } = this.view
-    return { start, salt, sequence, segment, offset, baseHeight, count: countOf(this.view) }
+    if (!this.#checkpoints.isNews(this.#end)) return
+    await this.#checkpoints.save(view, this.#end, () => this.epoch++)
+    this.view = { ...view, saved: view.saved + view.recent.length, recent: [] }
   }
 
   /** Puts a chain of its own into a new segment with a new index. The old one goes when it is there. */
@@ -283,7 +189,7 @@ export class FlatFileChain {
       recent: [],
     }
     this.#remedy = () => this.#removeChain(number, number)
-    await this.makeSegment(number, number, salt)
+    await this.#makeSegment(number, number, salt)
     await this.#files.use(segmentName(number), async (file) => {
       await writeBytes(file, end.offset, write.bytes)
       await file.sync()
@@ -292,10 +198,7 @@ export class FlatFileChain {
     await this.#files.use(indexName(number), async (file) => {
       await writeEntries(file, 0, entries)
       await file.sync()
-      const { segment, offset, sequence } = after
-      const { start, baseHeight, saved: count } = next
-      const checkpoint = { start, salt, sequence, segment, offset, baseHeight, count }
-      await writeCheckpoint(file, 0, checkpoint)
+      await writeCheckpoint(file, 0, checkpointAt(next, after))
       await file.sync()
     })
     await this.#files.syncFolder()
@@ -305,14 +208,12 @@ export class FlatFileChain {
     this.#unsyncedFrom = undefined
     this.view = next
     this.#end = after
-    this.#slot = 0
-    this.#promised = next.saved
-    this.#floor = this.#checkpointNow()
+    this.#checkpoints.begin(checkpointAt(next, after))
     // What stays behind here is removed by the next opening.
     if (old.segment > 0) await this.#removeChain(old.start, old.segment).catch(() => undefined)
   }
 
-  async makeSegment(number: number, start: number, salt: bigint): Promise<void> {
+  async #makeSegment(number: number, start: number, salt: bigint): Promise<void> {
     const name = segmentName(number)
     await this.#files.make(name)
     await this.#files.use(name, async (file) => {
@@ -330,7 +231,7 @@ export class FlatFileChain {
     await this.checkpoint()
     const salt = newSalt()
     this.#remedy = () => this.#removeChain(segment + 1, segment + 1)
-    await this.makeSegment(segment + 1, this.view.start, salt)
+    await this.#makeSegment(segment + 1, this.view.start, salt)
     this.#remedy = undefined
     this.enter(segment + 1, salt)
   }
@@ -349,23 +250,10 @@ export class FlatFileChain {
   }
 
   async #writeAgain(segment: number, from: number, to: number): Promise<void> {
-    await this.#files.use(segmentName(segment), async (file) => {
-      const stepBytes = 1024 * 1024
-      for (let offset = from; offset < to; offset += stepBytes) {
-        const bytes = await readBytes(file, offset, Math.min(stepBytes, to - offset))
-        await writeBytes(file, offset, bytes)
-      }
-      await file.sync()
-    })
+    await this.#files.use(segmentName(segment), (file) => writeAgain(file, from, to))
     this.#unsyncedFrom = undefined
   }
 }
-
-export const corrupt = (what: string): HoldfastError =>
-  new HoldfastError('STORE_CORRUPT', `the block store cannot be read: ${what}`)
-
-export const damagedError = (height: number): HoldfastError =>
-  corrupt(`block ${height} is damaged or missing`)
 
 function newSalt(): bigint {
   return randomBytes(8).readBigUInt64BE()

@@ -37,11 +37,14 @@ export interface Checkpoint {
   readonly count: number
 }
 
+export interface FoundCheckpoint {
+  readonly checkpoint: Checkpoint
+  readonly slot: number
+}
+
 /** What the slots say, the newer one first. */
-export async function readCheckpoints(
-  file: OpenFile,
-): Promise<{ readonly checkpoint: Checkpoint; readonly slot: number }[]> {
-  const found: { checkpoint: Checkpoint; slot: number }[] = []
+export async function readCheckpoints(file: OpenFile): Promise<FoundCheckpoint[]> {
+  const found: FoundCheckpoint[] = []
   for (const [slot, offset] of slotOffsets.entries()) {
     const checkpoint = decodeSlot(await readBytes(file, offset, slotBytes))
     if (checkpoint !== undefined) found.push({ checkpoint, slot })

@@ -74,6 +74,16 @@ export async function writeBytes(
   }
 }
 
+/** Writes what the file has from one position to another once more, and brings it to the disk. */
+export async function writeAgain(file: OpenFile, from: number, to: number): Promise<void> {
+  const stepBytes = 1024 * 1024
+  for (let position = from; position < to; position += stepBytes) {
+    const bytes = await readBytes(file, position, Math.min(stepBytes, to - position))
+    await writeBytes(file, position, bytes)
+  }
+  await file.sync()
+}
+
 /** One call takes so much at most: the operating system has a limit of its own at 2 GiB. */
 const maxCallBytes = 64 * 1024 * 1024
 

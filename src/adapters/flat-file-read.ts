@@ -1,8 +1,9 @@
 import type { Block, RangeLimits } from '../contracts/block-store.js'
-import { countOf, damagedError, type FlatFileChain, type View } from './flat-file-chain.js'
 import { decodeRecord } from './flat-file-format.js'
 import type { Entry } from './flat-file-index.js'
 import { readRecord, segmentName } from './flat-file-log.js'
+import { countOf, damagedError, entriesOf, holds, type View } from './flat-file-view.js'
+import type { SegmentFiles } from './segment-files.js'
 
 /** Entries are looked up, and records that lie side by side are read, so many at a time. */
 const entriesAtOnce = 512
@@ -10,29 +11,29 @@ const bytesAtOnce = 4 * 1024 * 1024
 
 /** The block at `height`, or undefined when the view does not hold it. STORE_CORRUPT when it is damaged. */
 export async function readBlock(
-  chain: FlatFileChain,
+  files: SegmentFiles,
   view: View,
   height: number,
 ): Promise<Block | undefined> {
   if (!holds(view, height)) return undefined
-  const block = await soundBlock(chain, view, height)
+  const block = await soundBlock(files, view, height)
   if (block === undefined) throw damagedError(height)
   return block
 }
 
 /** The same, but a damaged block is none. */
 export async function soundBlock(
-  chain: FlatFileChain,
+  files: SegmentFiles,
   view: View,
   height: number,
 ): Promise<Block | undefined> {
-  const [entry] = await chain.entries(view, height - view.baseHeight, 1)
-  return entry && decodeRecord(await readRecord(chain.files, entry), entry, height)
+  const [entry] = await entriesOf(files, view, height - view.baseHeight, 1)
+  return entry && decodeRecord(await readRecord(files, entry), entry, height)
 }
 
 /** What is damaged ends the run; when it is the first block, it rejects with STORE_CORRUPT. */
 export async function readRange(
-  chain: FlatFileChain,
+  files: SegmentFiles,
   view: View,
   from: number,
   { limit, maxBytes }: RangeLimits,
@@ -43,7 +44,7 @@ export async function readRange(
   const end = Math.min(countOf(view), from - view.baseHeight + limit)
   for (let place = from - view.baseHeight; place < end; place += entriesAtOnce) {
     const wanted = Math.min(entriesAtOnce, end - place)
-    const found = await chain.entries(view, place, wanted)
+    const found = await entriesOf(files, view, place, wanted)
     const fitting: Entry[] = []
     for (const entry of found) {
       bytesLeft -= entry.payloadBytes
@@ -51,7 +52,7 @@ export async function readRange(
       fitting.push(entry)
     }
     for (const group of neighbours(fitting)) {
-      for (const block of await readGroup(chain, group, from + blocks.length)) {
+      for (const block of await readGroup(files, group, from + blocks.length)) {
         if (block !== undefined) blocks.push(block)
         else if (blocks.length > 0) return blocks
         else throw damagedError(from)
@@ -62,9 +63,6 @@ export async function readRange(
   }
   return blocks
 }
-
-const holds = (view: View, height: number): boolean =>
-  height >= view.baseHeight && height - view.baseHeight < countOf(view)
 
 /** Cuts entries into groups whose records lie one behind the other, each of a size to be read at once. */
 function* neighbours(entries: readonly Entry[]): Generator<Entry[]> {
@@ -85,14 +83,14 @@ function* neighbours(entries: readonly Entry[]): Generator<Entry[]> {
 }
 
 async function readGroup(
-  chain: FlatFileChain,
+  files: SegmentFiles,
   group: readonly Entry[],
   from: number,
 ): Promise<(Block | undefined)[]> {
   const [first, last] = [group[0], group.at(-1)]
   if (first === undefined || last === undefined) return []
   const length = endOf(last) - first.offset
-  const bytes = await chain.files.read(segmentName(first.segment), first.offset, length)
+  const bytes = await files.read(segmentName(first.segment), first.offset, length)
   return group.map((entry, index) => {
     const start = entry.offset - first.offset
     return decodeRecord(bytes.subarray(start, start + sizeOf(entry)), entry, from + index)

@@ -1,27 +1,20 @@
 import type { BlockRef } from '../contracts/block-store.js'
 import { damageBelow, lastSoundRun, type ChainToCheck, type SoundRun } from './chain-check.js'
-import {
-  checkpointBlocks,
-  corrupt,
-  countOf,
-  emptyView,
-  FlatFileChain,
-  type FsyncPolicy,
-  type View,
-} from './flat-file-chain.js'
+import { FlatFileChain, type FsyncPolicy } from './flat-file-chain.js'
+import { checkpointBlocks } from './flat-file-checkpoints.js'
 import { segmentHeaderBytes } from './flat-file-format.js'
-import { readCheckpoints, type Checkpoint } from './flat-file-index.js'
+import { readCheckpoints, type FoundCheckpoint } from './flat-file-index.js'
 import {
   encodeWrite,
   findWrite,
   firstHeightOf,
   hasSoundRecords,
   indexName,
-  readHash,
   segmentName,
 } from './flat-file-log.js'
 import { findSegments, requireHeader, sizeOf, type FoundSegments } from './flat-file-scan.js'
 import { soundBlock } from './flat-file-read.js'
+import { corrupt, countOf, emptyView, holds, soundHash, type View } from './flat-file-view.js'
 import type { SegmentFiles } from './segment-files.js'
 
 /** One thing that opening found. All heights are inclusive. */
@@ -46,8 +39,6 @@ interface Mark {
   readonly segment: number
   readonly offset: number
 }
-
-type FoundCheckpoint = { readonly checkpoint: Checkpoint; readonly slot: number }
 
 /**
  * Finds the chain in the files of a folder, removes what a crash left behind, and says what it did.
@@ -161,6 +152,8 @@ async function replay(
     { segment, offset, sequence, salt: await saltOf(files, segment) },
     from,
   )
+  const hashOf = async (height: number): Promise<string | undefined> =>
+    holds(chain.view, height) ? soundHash(files, chain.view, height) : undefined
   for (;;) {
     const { end } = chain
     const size = await sizeOf(files, segmentName(end.segment))
@@ -176,8 +169,7 @@ async function replay(
     const isSound =
       write !== undefined &&
       ancestor !== undefined &&
-      (isDurable ||
-        (await hasSoundRecords(files, write, ancestor + 1, await hashBelow(chain, ancestor))))
+      (isDurable || (await hasSoundRecords(files, write, ancestor + 1, await hashOf(ancestor))))
     if (!isSound) {
       if (end.offset === size) return { chain, isRebuilt: false }
       if (isDurable || end.segment < last) {
@@ -194,15 +186,7 @@ async function replay(
 function ancestorOf(view: View, ancestor: number | null, isFirst: boolean): number | undefined {
   if (isFirst) return ancestor === null ? view.baseHeight - 1 : undefined
   if (ancestor === null) return undefined
-  const isHeld = ancestor >= view.baseHeight && ancestor - view.baseHeight < countOf(view)
-  return isHeld ? ancestor : undefined
-}
-
-async function hashBelow(chain: FlatFileChain, height: number): Promise<string | undefined> {
-  const place = height - chain.view.baseHeight
-  if (place < 0) return undefined
-  const [entry] = await chain.entries(chain.view, place, 1)
-  return entry && readHash(chain.files, entry, height)
+  return holds(view, ancestor) ? ancestor : undefined
 }
 
 interface Checked {
@@ -223,7 +207,7 @@ async function check(chain: FlatFileChain, { verify }: RecoveryOptions): Promise
   const toCheck: ChainToCheck = {
     baseHeight: view.baseHeight,
     tipHeight: view.baseHeight + count - 1,
-    soundBlock: (height) => soundBlock(chain, view, height),
+    soundBlock: (height) => soundBlock(chain.files, view, height),
   }
   const run = await lastSoundRun(toCheck)
   if (run === undefined) {

@@ -1,4 +1,3 @@
-import { corrupt } from './flat-file-chain.js'
 import { decodeSegmentHeader, segmentHeaderBytes, type SegmentHeader } from './flat-file-format.js'
 import { readCheckpoints } from './flat-file-index.js'
 import {
@@ -10,6 +9,7 @@ import {
   segmentName,
   segmentNumberOf,
 } from './flat-file-log.js'
+import { corrupt } from './flat-file-view.js'
 import type { SegmentFiles } from './segment-files.js'
 
 /** The segments of the chain that counts. */
