@@ -2,6 +2,16 @@ import type { Block } from '../contracts/block-store.js'
 
 // How a store that was opened finds out whether its chain is sound, for every store on a disk.
 
+/** What an opening looks at: the newest blocks and the base, or every block. */
+export type VerifyDepth = 'tip' | 'all'
+
+/** TypeError unless it is one. */
+export function requireVerifyDepth(verify: VerifyDepth): void {
+  const depths: readonly unknown[] = ['tip', 'all'] satisfies VerifyDepth[]
+  if (depths.includes(verify)) return
+  throw new TypeError(`verify must be 'tip' or 'all', not ${JSON.stringify(verify)}`)
+}
+
 /** So many blocks in a row must be sound and linked before the tip above them is believed. */
 export const checkedBlocks = 128
 
@@ -45,11 +55,11 @@ export async function lastSoundRun(chain: ChainToCheck): Promise<SoundRun | unde
   return undefined
 }
 
-/** What is wrong below a sound run: down to the base, or of the base alone. Highest first. */
+/** What is wrong below a sound run: of all that is there, or of the base alone. Highest first. */
 export async function damageBelow(
   chain: ChainToCheck,
   { bottom }: SoundRun,
-  depth: 'base' | 'all',
+  depth: VerifyDepth,
 ): Promise<DamagedRange[]> {
   const ranges: { from: number; to: number }[] = []
   const add = (damaged: number): void => {

@@ -1,6 +1,7 @@
 import type { Block, BlockRef, BlockStore, RangeLimits } from '../contracts/block-store.js'
 import { HoldfastError } from '../errors.js'
 import { requireHeight, requireRangeLimits, requireRun } from './block-store-checks.js'
+import { requireVerifyDepth, type VerifyDepth } from './chain-check.js'
 import type { FlatFileChain, FsyncPolicy } from './flat-file-chain.js'
 import { nodeFiles, type FileLayer } from './flat-file-layer.js'
 import { encodeWrite, requireBlockSizes } from './flat-file-log.js'
@@ -37,7 +38,7 @@ export interface FlatFileBlockStoreOptions {
    * What `open` looks at: the newest blocks and the base, or every block (it then reads the whole
    * chain). Default 'tip'.
    */
-  readonly verify?: 'tip' | 'all'
+  readonly verify?: VerifyDepth
 
   /**
    * A file of blocks is followed by the next one at this size: an integer from 1 KiB to 2^40. A write
@@ -260,9 +261,7 @@ function checkOptions(options: FlatFileBlockStoreOptions): Required<FlatFileBloc
       `fsync must be 'always', 'interval' or 'checkpoint', not ${JSON.stringify(fsync)}`,
     )
   }
-  if (!['tip', 'all'].includes(verify)) {
-    throw new TypeError(`verify must be 'tip' or 'all', not ${JSON.stringify(verify)}`)
-  }
+  requireVerifyDepth(verify)
   requireInteger('fsyncIntervalMs', fsyncIntervalMs, 1, 3_600_000)
   requireInteger('segmentBytes', segmentBytes, 1_024, 2 ** 40)
   return { location, fsync, fsyncIntervalMs, verify, segmentBytes }

@@ -1,5 +1,11 @@
 import type { BlockRef } from '../contracts/block-store.js'
-import { damageBelow, lastSoundRun, type ChainToCheck, type SoundRun } from './chain-check.js'
+import {
+  damageBelow,
+  lastSoundRun,
+  type ChainToCheck,
+  type SoundRun,
+  type VerifyDepth,
+} from './chain-check.js'
 import { FlatFileChain, type FsyncPolicy } from './flat-file-chain.js'
 import { checkpointBlocks } from './flat-file-checkpoints.js'
 import { segmentHeaderBytes } from './flat-file-format.js'
@@ -31,7 +37,7 @@ export type FlatFileRepair =
 export interface RecoveryOptions {
   readonly fsync: FsyncPolicy
   readonly segmentBytes: number
-  readonly verify: 'tip' | 'all'
+  readonly verify: VerifyDepth
 }
 
 /** Up to where the segments were on the disk, as far as is known: what is broken below was not torn. */
@@ -214,7 +220,7 @@ async function check(chain: FlatFileChain, { verify }: RecoveryOptions): Promise
     const problem = `too many blocks below its tip at height ${toCheck.tipHeight} are damaged`
     return { ...empty, isDamaged: true, problem }
   }
-  const damage = await damageBelow(toCheck, run, verify === 'all' ? 'all' : 'base')
+  const damage = await damageBelow(toCheck, run, verify)
   const base = await baseOf(toCheck)
   if (base === undefined) {
     return { ...empty, isDamaged: true, problem: 'its first two blocks are damaged' }

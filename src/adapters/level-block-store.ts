@@ -1,8 +1,15 @@
 import type { Block, BlockRef, BlockStore, RangeLimits } from '../contracts/block-store.js'
 import { HoldfastError } from '../errors.js'
 import { requireHeight, requireRangeLimits, requireRun } from './block-store-checks.js'
-import { asBytes, openDatabase, type LevelPlace, type OpenDatabase } from './level-database.js'
-import type { LevelDatabase } from './level-database.js'
+import { requireVerifyDepth, type VerifyDepth } from './chain-check.js'
+import {
+  asBytes,
+  openDatabase,
+  requirePlace,
+  type LevelDatabase,
+  type LevelPlace,
+  type OpenDatabase,
+} from './level-database.js'
 import { blockKey, nameKey, type ChainEnds } from './level-format.js'
 import { blockIn, damagedError, hashIn, readEnds, readRange } from './level-read.js'
 import { repairChain, type LevelRepair } from './level-repair.js'
@@ -24,23 +31,24 @@ export type LevelBlockStoreOptions = LevelPlace & {
    * What `open` looks at: the newest blocks and the base, or every block (it then reads the whole
    * chain). Default 'tip'.
    */
-  readonly verify?: 'tip' | 'all'
+  readonly verify?: VerifyDepth
 }
 
 /**
- * A BlockStore on LevelDB, or on any other abstract-level database.
+ * A BlockStore on LevelDB (a folder, opened with classic-level), or in any other abstract-level database
+ * that is handed in: memory-level, browser-level, a sublevel.
  *
  * Every write is one atomic batch together with the record of base and tip, so that a crash leaves the
  * chain of before or of after. `open` verifies at least the newest 128 blocks and the base, and repairs
  * what it can: see `repairs`. A block that turns out to be damaged later rejects with STORE_CORRUPT
  * when it is read. `open` rejects with STORE_LOCKED (and the cause) when another process has the
- * location open, and with STORE_CORRUPT when the database is not a block store's or is beyond repair;
+ * location open or another store of this process the same database, and with STORE_CORRUPT when the database is not a block store's or is beyond repair;
  * it then leaves it as it was.
  *
  * `hashAt` reads no payload.
  */
 export class LevelBlockStore implements BlockStore {
-  readonly #options: LevelBlockStoreOptions
+  readonly #options: LevelPlace & { readonly sync: boolean; readonly verify: VerifyDepth }
 
   /** Openings, writes and closings, so that none of them overlaps another. */
   readonly #queue = new SerialQueue()
@@ -50,10 +58,15 @@ export class LevelBlockStore implements BlockStore {
 
   #repairs: readonly LevelRepair[] = []
 
+  /** Throws TypeError for an option that makes no sense. */
   constructor(options: LevelBlockStoreOptions) {
-    const hasPlace = 'database' in options || typeof (options.location as unknown) === 'string'
-    if (!hasPlace) throw new TypeError('a LevelBlockStore needs a location or a database')
-    this.#options = options
+    requirePlace(options)
+    const { sync = true, verify = 'tip' } = options
+    if (typeof (sync as unknown) !== 'boolean') {
+      throw new TypeError(`sync must be true or false, not ${JSON.stringify(sync)}`)
+    }
+    requireVerifyDepth(verify)
+    this.#options = { ...options, sync, verify }
   }
 
   /** What the last `open` found and did. Empty when nothing was wrong. */
@@ -64,10 +77,9 @@ export class LevelBlockStore implements BlockStore {
   async open(): Promise<void> {
     return this.#queue.run(async () => {
       if (this.#session !== undefined) return
-      const { sync = true, verify = 'tip' } = this.#options
       const session = await openDatabase(this.#options)
       try {
-        this.#repairs = await repairChain(session.database, { sync, verify })
+        this.#repairs = await repairChain(session.database, this.#options)
       } catch (error) {
         // What is wrong with the chain matters more than a failure to close.
         await session.release().catch(() => undefined)
@@ -147,7 +159,7 @@ export class LevelBlockStore implements BlockStore {
     requireRun(blocks)
     // Copied before the first wait: what the caller does with its objects afterwards is its business.
     const write = encodeWrite(ancestor, blocks, expectTip)
-    return this.#queue.run(() => carryOut(database, write, this.#options.sync ?? true))
+    return this.#queue.run(() => carryOut(database, write, this.#options.sync))
   }
 
   async #read<T>(read: (database: LevelDatabase) => Promise<T>): Promise<T> {

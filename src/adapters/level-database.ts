@@ -18,7 +18,8 @@ export type LevelOperation =
 
 /**
  * What LevelBlockStore needs of a database: the part of abstract-level (version 2 and up) that it uses.
- * classic-level, memory-level, browser-level and their sublevels all fit.
+ * classic-level, memory-level, browser-level and their sublevels all fit, with whatever encodings they
+ * were made, as long as they can store bytes (memory-level with `storeEncoding: 'utf8'` cannot).
  */
 export interface LevelDatabase {
   readonly status: 'opening' | 'open' | 'closing' | 'closed'
@@ -36,12 +37,12 @@ export interface LevelDatabase {
 
 export type LevelPlace =
   /** A folder of its own, made when it is missing. Opened with classic-level. */
-  | { readonly location: string }
+  | { readonly location: string; readonly database?: never }
   /**
    * An abstract-level database or sublevel that holds nothing else, for one store. It stays open
    * after `close`, unless it was closed before `open`.
    */
-  | { readonly database: LevelDatabase }
+  | { readonly database: LevelDatabase; readonly location?: never }
 
 export interface OpenDatabase {
   readonly database: LevelDatabase
@@ -49,18 +50,53 @@ export interface OpenDatabase {
   release(): Promise<void>
 }
 
+/** TypeError unless it is a path or a database, and not both. */
+export function requirePlace(place: LevelPlace): void {
+  const { location, database }: { readonly location?: unknown; readonly database?: unknown } = place
+  if (location !== undefined && database !== undefined) {
+    throw new TypeError('a LevelBlockStore has a location or a database, not both')
+  }
+  if (database !== undefined) requireDatabase(database)
+  else if (typeof location !== 'string' || location === '') {
+    throw new TypeError(
+      `location must be the path of a folder, not ${JSON.stringify(location)}; or hand in a database`,
+    )
+  }
+}
+
+const usedMethods = ['open', 'close', 'get', 'batch', 'clear', 'iterator'] as const
+
+function requireDatabase(database: unknown): void {
+  const isObject = typeof database === 'object' && database !== null
+  const missing = usedMethods.filter(
+    (name) => !isObject || typeof (database as Record<string, unknown>)[name] !== 'function',
+  )
+  if (missing.length === 0) return
+  throw new TypeError(
+    `database must be an abstract-level database; it has no ${missing.join(', ')}`,
+  )
+}
+
+/** Those that a store of this process has open: two would write over each other's records. */
+const taken = new WeakSet<LevelDatabase>()
+
+/** STORE_LOCKED while another store has the folder, or this very database, open. */
 export async function openDatabase(place: LevelPlace): Promise<OpenDatabase> {
-  const database = 'database' in place ? place.database : await classicLevelAt(place.location)
+  const database = place.database ?? (await classicLevelAt(place.location))
+  if (taken.has(database)) throw lockedError()
+  taken.add(database)
   const { status } = database
-  const opensHere = 'location' in place || status === 'closed' || status === 'closing'
+  const opensHere = place.database === undefined || status === 'closed' || status === 'closing'
   try {
     await database.open({ passive: !opensHere })
   } catch (error) {
+    taken.delete(database)
     throw explained(error)
   }
   return {
     database,
     release: async () => {
+      taken.delete(database)
       if (opensHere) await database.close()
     },
   }
@@ -76,11 +112,7 @@ async function classicLevelAt(location: string): Promise<LevelDatabase> {
 function explained(error: unknown): unknown {
   switch (codeOf(error instanceof Error ? error.cause : undefined)) {
     case 'LEVEL_LOCKED':
-      return new HoldfastError(
-        'STORE_LOCKED',
-        'the block store cannot be opened: another process, or another store of this one, has it open',
-        { cause: error },
-      )
+      return lockedError(error)
     case 'LEVEL_CORRUPTION':
       return new HoldfastError('STORE_CORRUPT', 'the database of the block store is damaged', {
         cause: error,
@@ -89,6 +121,13 @@ function explained(error: unknown): unknown {
       return error
   }
 }
+
+const lockedError = (cause?: unknown): HoldfastError =>
+  new HoldfastError(
+    'STORE_LOCKED',
+    'the block store cannot be opened: another process, or another store of this one, has it open',
+    { cause },
+  )
 
 const codeOf = (value: unknown): unknown =>
   typeof value === 'object' && value !== null && 'code' in value ? value.code : undefined

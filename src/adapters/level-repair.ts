@@ -1,5 +1,5 @@
 import type { Block, BlockRef } from '../contracts/block-store.js'
-import { damageBelow, lastSoundRun } from './chain-check.js'
+import { damageBelow, lastSoundRun, type VerifyDepth } from './chain-check.js'
 import { asBytes, type LevelDatabase } from './level-database.js'
 import {
   blockKey,
@@ -24,8 +24,7 @@ export type LevelRepair =
 
 interface RepairOptions {
   readonly sync: boolean
-  /** How far down to look: the newest blocks and the base, or all. */
-  readonly verify: 'tip' | 'all'
+  readonly verify: VerifyDepth
 }
 
 /**
@@ -68,7 +67,7 @@ export async function repairChain(
     await removeTail(database, to.height + 1)
     repairs.push({ kind: 'tip-lowered', from: tip, to })
   }
-  const damage = await damageBelow(chain, found, verify === 'all' ? 'all' : 'base')
+  const damage = await damageBelow(chain, found, verify)
   return [...repairs, ...damage.map((range) => ({ kind: 'damage-left' as const, ...range }))]
 }
 

@@ -1,7 +1,9 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { AbstractLevel } from 'abstract-level'
 import { ClassicLevel } from 'classic-level'
+import { MemoryLevel } from 'memory-level'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { LevelBlockStore, type LevelDatabase } from '../../src/adapters/level-block-store.js'
 import { HoldfastError } from '../../src/errors.js'
@@ -61,11 +63,60 @@ describe('LevelBlockStore in a folder', () => {
     await expect(store.open()).rejects.toHaveProperty('cause')
     await store.close()
   })
-
-  test('a location that is no text is a TypeError', () => {
-    expect(() => new LevelBlockStore({} as { location: string })).toThrow(TypeError)
-  })
 })
+
+describe('what a LevelBlockStore is made with', () => {
+  const location = 'chain'
+  const refused: Record<string, { options: object; text: RegExp }> = {
+    'no place': { options: {}, text: /location must be the path/ },
+    'a location that is no text': { options: { location: 7 }, text: /path of a folder, not 7/ },
+    'an empty location': { options: { location: '' }, text: /path of a folder, not ""/ },
+    'a place too many': {
+      options: { location, database: new MemoryLevel() },
+      text: /a location or a database, not both/,
+    },
+    'a database that is none': { options: { database: new Map() }, text: /no open, close, batch/ },
+    'a database that is null': { options: { database: null }, text: /abstract-level database/ },
+    'a sync that is neither': { options: { location, sync: 'yes' }, text: /sync must be .*"yes"/ },
+    'a depth that is unknown': {
+      options: { location, verify: 'base' },
+      text: /verify must be .*"base"/,
+    },
+  }
+  for (const [what, { options, text }] of Object.entries(refused)) {
+    test(`${what} is a TypeError that says so`, () => {
+      const make = (): unknown => new LevelBlockStore(options as { location: string })
+      expect(make).toThrow(TypeError)
+      expect(make).toThrow(text)
+    })
+  }
+})
+
+// For the compiler: whatever extends AbstractLevel is a LevelDatabase, with any formats and encodings.
+const takesAny = (
+  database: AbstractLevel<Buffer | Uint8Array | string, string, object>,
+): LevelDatabase => database
+const takesSublevel: typeof takesAny = (database) => database.sublevel('chain')
+
+for (const storeEncoding of ['buffer', 'view'] as const) {
+  for (const isSublevel of [false, true]) {
+    const where = isSublevel ? 'in a sublevel of memory-level' : 'in memory-level'
+    describe(`LevelBlockStore ${where} that keeps ${storeEncoding}s`, () => {
+      blockStoreSuite({
+        test,
+        factory: () => {
+          const whole = new MemoryLevel<string, object>({ storeEncoding, valueEncoding: 'json' })
+          const database = isSublevel ? takesSublevel(whole) : takesAny(whole)
+          return {
+            store: new LevelBlockStore({ database }),
+            reopen: () => new LevelBlockStore({ database }),
+            cleanup: () => whole.close(),
+          }
+        },
+      })
+    })
+  }
+}
 
 describe('LevelBlockStore in a sublevel of a database of the user’s', () => {
   blockStoreSuite({
@@ -128,6 +179,37 @@ describe('LevelBlockStore and the database that it was given', () => {
     expect(database.status).toBe('open')
     await store.close()
     expect(database.status).toBe('closed')
+  })
+
+  test('has it alone: another store on it is refused until this one is closed', async () => {
+    const database = new MemoryLevel()
+    const [one, two] = [new LevelBlockStore({ database }), new LevelBlockStore({ database })]
+    await one.open()
+    await one.append(chain.blocks, { expectTip: null })
+    await expect(two.open()).rejects.toHaveProperty('code', 'STORE_LOCKED')
+    await two.close()
+    await one.close()
+    await two.open()
+    expect(await two.tip()).toEqual(chain.tip)
+    await two.close()
+  })
+
+  test('can be opened by another store when one could not', async () => {
+    const database = new MemoryLevel<string, string>()
+    await database.put('a key', 'of another program')
+    const store = new LevelBlockStore({ database })
+    await expect(store.open()).rejects.toHaveProperty('code', 'STORE_CORRUPT')
+    await database.del('a key')
+    const again = new LevelBlockStore({ database })
+    await again.open()
+    expect(await again.tip()).toBeNull()
+    await again.close()
+  })
+
+  test('refuses one that can keep nothing but text', async () => {
+    const store = new LevelBlockStore({ database: new MemoryLevel({ storeEncoding: 'utf8' }) })
+    await expect(store.open()).rejects.toHaveProperty('code', 'LEVEL_ENCODING_NOT_SUPPORTED')
+    await store.close()
   })
 
   test('waits for it when it is just being opened', async () => {
