@@ -43,6 +43,8 @@ export class TransportBench {
   readonly #underTest: TransportUnderTest
   readonly #probes: Probe[] = []
   readonly #listeners: Listener[] = []
+  /** Where `connect` dials. */
+  #address: Endpoint | undefined
   /** Every connection that was accepted, in order. */
   readonly accepted: Probe[] = []
   isInsideDial = false
@@ -100,11 +102,11 @@ export class TransportBench {
     return this.settled(Promise.all(dialled), 'dial resolves when somebody listens')
   }
 
-  /** A connection with both ends open. */
+  /** A connection with both ends open. A transport without ports cannot listen twice: it need not. */
   async connect(): Promise<{ readonly dialler: Probe; readonly acceptor: Probe }> {
     const count = this.accepted.length
-    const address = await this.listen()
-    const dialler = await this.dial(address)
+    this.#address ??= await this.listen()
+    const dialler = await this.dial(this.#address)
     await this.until(() => this.accepted.length > count, 'the acceptor is handed the connection')
     const acceptor = this.accepted[count]
     assert.ok(acceptor)
