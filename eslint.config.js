@@ -17,7 +17,7 @@ const clockAndDice = [
 const platform = ['process', 'Buffer', 'require'].map((name) => global(name, edgesOnly))
 
 export default defineConfig(
-  { ignores: ['dist/', 'coverage/'] },
+  { ignores: ['dist/', 'bench/dist/', 'coverage/'] },
   js.configs.recommended,
   tseslint.configs.strictTypeChecked,
   {

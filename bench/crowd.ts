@@ -1,0 +1,54 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Effort } from './effort.js'
+import { withPairs, type Entrant, type Pair } from './pair.js'
+import type { Figure, Samples } from './samples.js'
+import { inTurn } from './streams.js'
+
+/** Connections of a crowd that are on their way at the same time. */
+const atOnce = 64
+
+const setUp: Figure = { name: 'connections set up', unit: 'connections/s', better: 'more' }
+const heap: Figure = { name: 'heap per idle connection', unit: 'KiB', better: 'less' }
+const external: Figure = { name: 'external per idle connection', unit: 'KiB', better: 'less' }
+const pings: Figure = {
+  name: 'CPU of a node that pings each connection once a second',
+  unit: '% of a core',
+  better: 'less',
+}
+
+export const crowdFigures = [setUp, heap, external, pings] as const
+
+/** Many connections to one node, each from an address of its own; fresh processes in each round. */
+export async function measureCrowd(
+  entrants: readonly Entrant[],
+  effort: Effort,
+  samples: Samples,
+): Promise<void> {
+  for (let round = 0; round < effort.rounds; round += 1) {
+    for (const entrant of inTurn(entrants, round)) {
+      await withPairs([entrant], ([pair]) => measureOne(pair, effort, samples))
+    }
+  }
+}
+
+async function measureOne(pair: Pair | undefined, effort: Effort, samples: Samples): Promise<void> {
+  if (pair === undefined) return
+  const { contestant, server, driver, address } = pair
+  await driver.ask('prepare', { contestant, count: effort.crowdBefore + effort.crowd })
+  await driver.ask('dial', { address, count: effort.crowdBefore, atOnce })
+  const before = await server.ask('memory', null)
+  const seconds = await driver.ask('dial', { address, count: effort.crowd, atOnce })
+  samples.add(setUp, contestant, effort.crowd / seconds)
+  // What only the handshake needed is let go first.
+  await sleep(100)
+  const after = await server.ask('memory', null)
+  const kibibytes = (bytes: number): number => bytes / effort.crowd / 1_024
+  samples.add(heap, contestant, kibibytes(after.heapBytes - before.heapBytes))
+  samples.add(external, contestant, kibibytes(after.externalBytes - before.externalBytes))
+  await server.ask('startPings', null)
+  await sleep(Math.min(1_000, effort.pingMs))
+  const startedCpuMs = await server.ask('cpu', null)
+  await sleep(effort.pingMs)
+  const cpuMs = (await server.ask('cpu', null)) - startedCpuMs
+  samples.add(pings, contestant, (100 * cpuMs) / effort.pingMs)
+}

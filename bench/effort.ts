@@ -1,0 +1,43 @@
+/** How much is measured: a figure is worth what its rounds are worth. */
+export interface Effort {
+  readonly name: 'full' | 'quick' | 'smoke'
+  readonly rounds: number
+  /** How long each load of a stream lasts. */
+  readonly loadMs: number
+  readonly crowd: number
+  /** Connections before the crowd, so that what is compiled late is compiled. */
+  readonly crowdBefore: number
+  readonly pingMs: number
+  /** Whether those that take long to connect take part in the crowd. */
+  readonly crowdOfSlow: boolean
+}
+
+export const efforts: Readonly<Record<Effort['name'], Effort>> = {
+  full: {
+    name: 'full',
+    rounds: 7,
+    loadMs: 700,
+    crowd: 1_000,
+    crowdBefore: 300,
+    pingMs: 4_000,
+    crowdOfSlow: true,
+  },
+  quick: {
+    name: 'quick',
+    rounds: 5,
+    loadMs: 250,
+    crowd: 1_000,
+    crowdBefore: 200,
+    pingMs: 1_500,
+    crowdOfSlow: false,
+  },
+  smoke: {
+    name: 'smoke',
+    rounds: 1,
+    loadMs: 30,
+    crowd: 50,
+    crowdBefore: 10,
+    pingMs: 200,
+    crowdOfSlow: false,
+  },
+}
