@@ -29,12 +29,13 @@ class PatientClock implements Clock {
   }
 
   now(): number {
+    const readMs = this.#clock.now()
     const dueMs = this.#pending.nextDueMs ?? Infinity
-    const lateMs = this.#clock.now() - this.#lostMs - dueMs
+    const lateMs = readMs - this.#lostMs - dueMs
     if (lateMs > maxLatenessMs) this.#lostMs += lateMs
-    const backMs = this.#latestMs - (this.#clock.now() - this.#lostMs)
+    const backMs = this.#latestMs - (readMs - this.#lostMs)
     if (backMs > maxLatenessMs) this.#lostMs -= backMs
-    this.#latestMs = Math.max(this.#latestMs, this.#clock.now() - this.#lostMs)
+    this.#latestMs = Math.max(this.#latestMs, readMs - this.#lostMs)
     return this.#latestMs
   }
 

@@ -14,10 +14,13 @@ export class TurnQueue {
 
   /** Runs `input`, and all that follows from it, before it returns; inside another input, after that one. */
   run(input: () => void): void {
-    this.#inputs.push(input)
-    if (this.#isRunning) return
+    if (this.#isRunning || this.#inputs.length > 0) {
+      this.#inputs.push(input)
+      if (this.#isRunning) return
+    }
     this.#isRunning = true
     try {
+      if (this.#inputs.length === 0) input()
       for (let next = this.#inputs.shift(); next !== undefined; next = this.#inputs.shift()) next()
     } finally {
       this.#isRunning = false

@@ -2,21 +2,31 @@ import type { CloseReason } from '../contracts/close-reason.js'
 import type { Clock, Timer } from '../contracts/clock.js'
 import { HoldfastError } from '../errors.js'
 import { describeReason } from '../rules/close-reasons.js'
+import {
+  appFrameBytes,
+  maxCopiedBytes,
+  writeMessageFrame,
+  writeRequestFrame,
+} from '../wire/app-frames.js'
 import { utf8, WireError } from '../wire/binary.js'
+import { encodeMessage } from '../wire/message-codec.js'
 import {
   maxAppTypes,
   maxTypeNameBytes,
   type AnswerMessage,
   type RefusalMessage,
   type TypeMessage,
-  type WireMessage,
 } from '../wire/messages.js'
+import type { SendQueue } from './send-queue.js'
 
 interface Waiter {
   readonly type: string
   readonly resolve: (bytes: Uint8Array) => void
   readonly reject: (error: unknown) => void
-  readonly release: () => void
+  readonly timeoutMs: number
+  readonly dueMs: number
+  /** Only of a request that has a signal. */
+  readonly release: (() => void) | undefined
 }
 
 /**
@@ -27,23 +37,41 @@ interface Waiter {
 export class AppChannel {
   readonly #clock: Clock
   readonly #maxRequests: number
-  readonly #send: (message: WireMessage) => void
+  readonly #queue: SendQueue
   readonly #sentTypes = new Map<string, number>()
   readonly #receivedTypes = new Map<number, string>()
   readonly #waiters = new Map<number, Waiter>()
   #nextRequestId = 0
+  /** One for all requests, set for the first that is due: most are answered long before. */
+  #timer: Timer | undefined
+  #timerDueMs = Infinity
   /** Answers that nobody waits for: late, or never asked. */
   unmatchedAnswers = 0
 
   constructor(options: {
     readonly clock: Clock
     readonly maxRequests: number
-    /** Adds a message to the send queue. */
-    readonly send: (message: WireMessage) => void
+    readonly queue: SendQueue
   }) {
     this.#clock = options.clock
     this.#maxRequests = options.maxRequests
-    this.#send = options.send
+    this.#queue = options.queue
+  }
+
+  /** Throws as `checkTypeName` does; a name that was sent before was looked at then. */
+  checkTypeName(type: string): void {
+    if (!this.#sentTypes.has(type)) checkTypeName(type)
+  }
+
+  /** Adds a message to the send queue. */
+  message(type: string, bytes: Uint8Array): void {
+    const number = this.numberOf(type)
+    if (bytes.length > maxCopiedBytes) {
+      this.#queue.addBulk(encodeMessage({ kind: 'message', type: number, bytes }))
+      return
+    }
+    const offset = this.#queue.reserve(appFrameBytes('message', bytes))
+    writeMessageFrame(this.#queue.slab, offset, number, bytes)
   }
 
   /** The number that stands for `type`; announces it to the peer at its first use. */
@@ -58,7 +86,7 @@ export class AppChannel {
       )
     }
     this.#sentTypes.set(type, number)
-    this.#send({ kind: 'type', number, name: type })
+    this.#queue.addBulk(encodeMessage({ kind: 'type', number, name: type }))
     return number
   }
 
@@ -89,22 +117,15 @@ export class AppChannel {
         `${this.#waiters.size} requests await their answers`,
       )
     }
+    const number = this.numberOf(type)
     const id = this.#takeId()
-    this.#send({ kind: 'request', id, type: this.numberOf(type), bytes })
+    this.#sendRequest(id, number, bytes)
+    const nowMs = this.#clock.now()
+    const dueMs = nowMs + timeoutMs
+    this.#arm(dueMs, nowMs)
     return new Promise((resolve, reject) => {
-      const onAbort = (): void => {
-        this.#settle(id)?.reject(signal?.reason)
-      }
-      const timer: Timer = this.#clock.setTimer(timeoutMs, () => {
-        const text = `no answer to '${type}' within ${timeoutMs} ms`
-        this.#settle(id)?.reject(new HoldfastError('REQUEST_TIMEOUT', text))
-      })
-      signal?.addEventListener('abort', onAbort, { once: true })
-      const release = (): void => {
-        timer.cancel()
-        signal?.removeEventListener('abort', onAbort)
-      }
-      this.#waiters.set(id, { type, resolve, reject, release })
+      const release = signal && this.#watch(signal, id)
+      this.#waiters.set(id, { type, resolve, reject, timeoutMs, dueMs, release })
     })
   }
 
@@ -126,6 +147,7 @@ export class AppChannel {
 
   /** Rejects all that wait: the connection is over. */
   end(reason: CloseReason): void {
+    this.#timer?.cancel()
     for (const [id, waiter] of this.#waiters) {
       const text = `the connection ended before the answer to '${waiter.type}': ${describeReason(reason)}`
       this.#settle(id)?.reject(new HoldfastError('CONNECTION_CLOSED', text, { reason }))
@@ -136,8 +158,50 @@ export class AppChannel {
     const waiter = this.#waiters.get(id)
     if (waiter === undefined) return undefined
     this.#waiters.delete(id)
-    waiter.release()
+    waiter.release?.()
     return waiter
+  }
+
+  #sendRequest(id: number, type: number, bytes: Uint8Array): void {
+    if (bytes.length > maxCopiedBytes) {
+      this.#queue.addBulk(encodeMessage({ kind: 'request', id, type, bytes }))
+      return
+    }
+    const offset = this.#queue.reserve(appFrameBytes('request', bytes))
+    writeRequestFrame(this.#queue.slab, offset, id, type, bytes)
+  }
+
+  #watch(signal: AbortSignal, id: number): () => void {
+    const onAbort = (): void => {
+      this.#settle(id)?.reject(signal.reason)
+    }
+    signal.addEventListener('abort', onAbort, { once: true })
+    return () => {
+      signal.removeEventListener('abort', onAbort)
+    }
+  }
+
+  #arm(dueMs: number, nowMs: number): void {
+    if (dueMs >= this.#timerDueMs) return
+    this.#timer?.cancel()
+    this.#timerDueMs = dueMs
+    this.#timer = this.#clock.setTimer(dueMs - nowMs, this.#expire)
+  }
+
+  readonly #expire = (): void => {
+    this.#timer = undefined
+    this.#timerDueMs = Infinity
+    const nowMs = this.#clock.now()
+    let nextDueMs = Infinity
+    for (const [id, { type, timeoutMs, dueMs }] of this.#waiters) {
+      if (dueMs > nowMs) {
+        nextDueMs = Math.min(nextDueMs, dueMs)
+        continue
+      }
+      const text = `no answer to '${type}' within ${timeoutMs} ms`
+      this.#settle(id)?.reject(new HoldfastError('REQUEST_TIMEOUT', text))
+    }
+    this.#arm(nextDueMs, nowMs)
   }
 
   /** Ids come round after 2^32 requests; one that still waits is passed over. */
@@ -152,6 +216,11 @@ export class AppChannel {
 /** Throws TypeError or RangeError for what is no message at all, whoever it is for. */
 export function checkMessage(type: string, bytes: Uint8Array): void {
   checkTypeName(type)
+  checkBytes(bytes)
+}
+
+/** Throws TypeError for a payload that is not bytes. */
+export function checkBytes(bytes: Uint8Array): void {
   if (!((bytes as unknown) instanceof Uint8Array)) {
     throw new TypeError('the bytes of a message are a Uint8Array')
   }

@@ -27,7 +27,7 @@ export interface AppDelivery {
   readonly type: string
   readonly bytes: Uint8Array
   /** Settles it: with the answer of a request, or nothing. To be called exactly once. */
-  readonly done: (result: AppResult) => void
+  done(result: AppResult): void
 }
 
 export type AppResult =

@@ -1,5 +1,10 @@
 import { WireError } from '../wire/binary.js'
-import { frameHeaderBytes, FrameReader, type FrameResult } from '../wire/frame-reader.js'
+import {
+  frameHeaderBytes,
+  FrameReader,
+  type Frame,
+  type FrameResult,
+} from '../wire/frame-reader.js'
 import { decodeMessage } from '../wire/message-codec.js'
 import { kindName, maxBodyBytes, type WireMessage } from '../wire/messages.js'
 
@@ -34,6 +39,8 @@ const framesPerLook = 16
 export class FrameLoop {
   readonly #host: FrameLoopHost
   readonly #reader: FrameReader
+  /** Read, and not taken yet: one, but inside another turn, which the turns of these wait for. */
+  readonly #read: FrameResult[] = []
 
   constructor(host: FrameLoopHost, maxFrameBytes: number) {
     this.#host = host
@@ -53,9 +60,8 @@ export class FrameLoop {
     for (let frames = 1; this.#host.mayRead(); frames += 1) {
       const result = this.#reader.next()
       if (result.kind === 'incomplete') return
-      this.#host.run(() => {
-        this.#take(result)
-      })
+      this.#read.push(result)
+      this.#host.run(this.#takeFirst)
       if (frames % framesPerLook !== 0) continue
       const nowMs = this.#host.now()
       startedMs ??= nowMs
@@ -68,15 +74,20 @@ export class FrameLoop {
     this.#reader.clear()
   }
 
-  #take(result: Exclude<FrameResult, { kind: 'incomplete' }>): void {
-    if (result.kind === 'too-long') {
+  /** The turn of one frame. The same function for all of them, because one for each costs. */
+  readonly #takeFirst = (): void => {
+    const result = this.#read.shift()
+    if (result?.kind === 'frame') this.#take(result)
+    if (result?.kind === 'too-long') {
       this.#host.fault(`frame of ${result.length} bytes where at most ${result.max} are allowed`)
-      return
     }
-    const { kindNumber, body } = result.frame
-    const frameBytes = frameHeaderBytes + body.length
+  }
+
+  #take(frame: Frame): void {
+    const { kindNumber } = frame
+    const frameBytes = frameHeaderBytes + frame.length
     try {
-      const message = decodeMessage(result.frame)
+      const message = decodeMessage(frame)
       if (message === undefined) this.#unknown(kindNumber, frameBytes)
       else if (this.#host.isEstablished() || isHandshake(message))
         this.#host.receive(message, frameBytes)

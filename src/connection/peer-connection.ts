@@ -14,7 +14,7 @@ import type { PeerIp } from '../rules/peer-ip.js'
 import { readBigU64 } from '../wire/binary.js'
 import { encodeMessage, type EncodedFrame } from '../wire/message-codec.js'
 import type { WireMessage } from '../wire/messages.js'
-import { AppChannel, checkMessage } from './app-channel.js'
+import { AppChannel, checkBytes } from './app-channel.js'
 import { AppInbox } from './app-inbox.js'
 import { Asked } from './asked.js'
 import type { ConnectionLimits, ConnectionOwner } from './connection-owner.js'
@@ -107,7 +107,9 @@ export class PeerConnection implements ServicePeer {
     this.security = connection.security
     this.openedAtMs = options.clock.now()
     this.lastReceivedAtMs = this.openedAtMs
-    this.#queue = new SendQueue(connection)
+    this.#queue = new SendQueue(connection, () => {
+      if (this.#drain.isAboveHighWater) this.#owner.run(this.#taken)
+    })
     this.#loop = new FrameLoop(this.#loopHost(), options.limits.maxFrameBytes)
     this.#replies = new ReplyCount(options.limits.maxReplies, () => {
       const text = `more than ${options.limits.maxReplies} requests unanswered`
@@ -149,25 +151,20 @@ export class PeerConnection implements ServicePeer {
     this.#app = new AppChannel({
       clock: options.clock,
       maxRequests: options.limits.maxRequests,
-      send: (message) => {
-        if (message.kind === 'request') this.#asked.requestSent()
-        this.#sendBulk(encodeMessage(message))
-      },
+      queue: this.#queue,
     })
     this.#inbox = new AppInbox({
       brake: this.#brake,
       replies: this.#replies,
+      queue: this.#queue,
       host: {
-        run: (input) => {
-          this.#owner.run(input)
-        },
         isEstablished: () => this.#stage === 'established',
         peerMaxFrameBytes: () => this.hello.maxFrameBytes,
         deliver: (delivery) => {
           this.#owner.appReceived(this, delivery)
         },
-        sendBulk: (frame, onSent) => {
-          this.#sendBulk(frame, onSent)
+        replied: () => {
+          this.#drain.added()
         },
       },
     })
@@ -192,7 +189,7 @@ export class PeerConnection implements ServicePeer {
       drained: () => {
         this.#owner.run(() => {
           this.#queue.writable()
-          this.#drain.taken()
+          this.#taken()
         })
       },
       closed: (error) => {
@@ -265,7 +262,8 @@ export class PeerConnection implements ServicePeer {
 
   send(type: string, bytes: Uint8Array): boolean {
     this.#checkSendable(type, bytes)
-    this.#sendBulk(encodeMessage({ kind: 'message', type: this.#app.numberOf(type), bytes }))
+    this.#app.message(type, bytes)
+    this.#drain.added()
     return !this.#drain.isAboveHighWater
   }
 
@@ -274,17 +272,25 @@ export class PeerConnection implements ServicePeer {
     await this.#drain.wait(options.signal)
   }
 
-  async request(
+  // Not `async`: that would make two promises more of each request.
+  request(
     type: string,
     bytes: Uint8Array,
     options: { readonly signal?: AbortSignal; readonly timeoutMs?: number } = {},
   ): Promise<Uint8Array> {
-    const timeoutMs = options.timeoutMs ?? this.#limits.requestTimeoutMs
-    if (!(timeoutMs > 0 && Number.isFinite(timeoutMs))) {
-      throw new RangeError(`timeoutMs must be finite and above 0, not ${timeoutMs}`)
+    try {
+      const timeoutMs = options.timeoutMs ?? this.#limits.requestTimeoutMs
+      if (!(timeoutMs > 0 && Number.isFinite(timeoutMs))) {
+        throw new RangeError(`timeoutMs must be finite and above 0, not ${timeoutMs}`)
+      }
+      this.#checkSendable(type, bytes)
+      const answer = this.#app.request(type, bytes, { signal: options.signal, timeoutMs })
+      this.#asked.requestSent()
+      this.#drain.added()
+      return answer
+    } catch (error) {
+      return Promise.reject(error)
     }
-    this.#checkSendable(type, bytes)
-    return this.#app.request(type, bytes, { signal: options.signal, timeoutMs })
   }
 
   post(message: SyncMessage | ExchangeMessage): boolean {
@@ -441,7 +447,8 @@ export class PeerConnection implements ServicePeer {
   }
 
   #checkSendable(type: string, bytes: Uint8Array): void {
-    checkMessage(type, bytes)
+    this.#app.checkTypeName(type)
+    checkBytes(bytes)
     this.#checkConnected()
     const maxBytes = this.hello.maxFrameBytes - 6
     if (bytes.length > maxBytes) {
@@ -453,6 +460,10 @@ export class PeerConnection implements ServicePeer {
       const text = `${this.#queue.queuedBytes} bytes wait to be sent to ${this.key}`
       throw new HoldfastError('QUEUE_FULL', text)
     }
+  }
+
+  readonly #taken = (): void => {
+    this.#drain.taken()
   }
 
   #checkConnected(): void {

@@ -4,11 +4,19 @@ import type { EncodedFrame } from '../wire/message-codec.js'
 /** Bytes handed to the transport in one write. */
 const batchBytes = 256 * 1024
 
+/** Memory for small frames is as large as what the last turn wrote, within these. */
+const minSlabBytes = 256
+const maxSlabBytes = 64 * 1024
+
+const nothing = new Uint8Array(0)
+const noCalls: (() => void)[] = []
+
 /** Pongs that wait at most; with one more the oldest is dropped. */
 const maxWaitingPongs = 16
 
-interface QueuedFrame {
-  readonly frame: EncodedFrame
+/** A frame, or small ones one after another, which are handed over as one. */
+interface Queued {
+  readonly parts: readonly Uint8Array[]
   /** Called when the last byte was handed to the transport. */
   readonly onSent?: (() => void) | undefined
 }
@@ -16,14 +24,18 @@ interface QueuedFrame {
 /**
  * What waits to be sent on one connection. Frames of the same rank leave in the order in which they
  * came and never interleave; urgent ones (pings, pongs, control) go before bulk that waits.
+ * Small ones are written next to one another by whoever sends them, and leave together.
  *
  * It has no limit of its own: the caller asks `queuedBytes` before it adds bulk.
  */
 export class SendQueue {
+  /** Where `reserve` makes room. */
+  slab = nothing
   readonly #connection: Connection
+  readonly #onFlushed: () => void
   #urgent: EncodedFrame[] = []
   #pongs: EncodedFrame[] = []
-  readonly #bulk: (QueuedFrame | undefined)[] = []
+  readonly #bulk: (Queued | undefined)[] = []
   #bulkHead = 0
   #waitingBytes = 0
   #acceptedBytes = 0
@@ -33,9 +45,20 @@ export class SendQueue {
   /** What is left of the frame that is being handed over: it is finished before anything else. */
   #current: Uint8Array[] = []
   #onCurrentSent: (() => void) | undefined
+  /** The frames in the slab that are not in `#bulk` yet begin here, */
+  #runStart = 0
+  /** end here, */
+  #slabEnd = 0
+  /** and what is called when they were handed over. */
+  #runSent: (() => void)[] = noCalls
+  /** Bytes reserved in this turn of the event loop. */
+  #turnBytes = 0
+  #nextSlabBytes = minSlabBytes
 
-  constructor(connection: Connection) {
+  /** `onFlushed`: the transport was given what waited, without being asked for more. */
+  constructor(connection: Connection, onFlushed: () => void = () => undefined) {
     this.#connection = connection
+    this.#onFlushed = onFlushed
   }
 
   /** Bytes that the operating system does not have yet: here and in the transport. */
@@ -55,7 +78,7 @@ export class SendQueue {
 
   addUrgent(frame: EncodedFrame): void {
     this.#urgent.push(frame)
-    this.#accept(frame)
+    this.#accept(frame.length)
   }
 
   addPong(frame: EncodedFrame): void {
@@ -65,12 +88,32 @@ export class SendQueue {
       this.#acceptedBytes -= dropped.length
     }
     this.#pongs.push(frame)
-    this.#accept(frame)
+    this.#accept(frame.length)
   }
 
   addBulk(frame: EncodedFrame, onSent?: () => void): void {
-    this.#bulk.push({ frame, onSent })
-    this.#accept(frame)
+    this.#closeRun()
+    this.#bulk.push({ parts: frame.parts, onSent })
+    this.#accept(frame.length)
+  }
+
+  /**
+   * Adds a small frame of `length` bytes, at most 64 KiB, to bulk: it is to be written into `slab` at the
+   * offset that is returned, before anything else is called.
+   */
+  reserve(length: number, onSent?: () => void): number {
+    // Whoever sends much in one turn does not wait for its end, and does not heap it up either.
+    if (this.#waitingBytes >= maxSlabBytes && this.#isWritable) this.flush()
+    if (this.slab.length - this.#slabEnd < length) this.#newSlab(length)
+    const offset = this.#slabEnd
+    this.#slabEnd += length
+    this.#turnBytes += length
+    if (onSent !== undefined) {
+      if (this.#runSent === noCalls) this.#runSent = [onSent]
+      else this.#runSent.push(onSent)
+    }
+    this.#accept(length)
+    return offset
   }
 
   /** The transport takes more again. */
@@ -84,6 +127,7 @@ export class SendQueue {
     while (this.#isWritable && !this.#isEnded && this.#waitingBytes > 0) {
       this.#isWritable = this.#connection.write(this.#nextBatch(batchBytes))
     }
+    if (this.#waitingBytes === 0) this.#dropSlab()
   }
 
   /**
@@ -112,19 +156,58 @@ export class SendQueue {
     this.#bulkHead = 0
     this.#current = []
     this.#onCurrentSent = undefined
+    this.#dropSlab()
+    this.#runSent = noCalls
     return droppedBytes
   }
 
-  #accept(frame: EncodedFrame): void {
-    this.#waitingBytes += frame.length
-    this.#acceptedBytes += frame.length
+  #accept(length: number): void {
+    this.#waitingBytes += length
+    this.#acceptedBytes += length
     if (this.#isFlushScheduled || !this.#isWritable) return
     // All that one turn of the event loop adds leaves in one write.
     this.#isFlushScheduled = true
-    queueMicrotask(() => {
-      this.#isFlushScheduled = false
-      this.flush()
-    })
+    queueMicrotask(this.#endTurn)
+  }
+
+  readonly #endTurn = (): void => {
+    this.#isFlushScheduled = false
+    this.flush()
+    this.#nextSlabBytes = minSlabBytes
+    while (this.#nextSlabBytes < Math.min(this.#turnBytes, maxSlabBytes)) this.#nextSlabBytes *= 2
+    this.#turnBytes = 0
+    if (!this.#isEnded) this.#onFlushed()
+  }
+
+  #newSlab(length: number): void {
+    this.#closeRun()
+    while (this.#nextSlabBytes < length) this.#nextSlabBytes *= 2
+    this.slab = new Uint8Array(this.#nextSlabBytes)
+    this.#nextSlabBytes = Math.min(2 * this.#nextSlabBytes, maxSlabBytes)
+    this.#runStart = 0
+    this.#slabEnd = 0
+  }
+
+  /** An idle connection keeps none. */
+  #dropSlab(): void {
+    this.slab = nothing
+    this.#runStart = 0
+    this.#slabEnd = 0
+  }
+
+  /** What was written into the slab so far is to be handed over as one. */
+  #closeRun(): void {
+    if (this.#runStart === this.#slabEnd) return
+    const calls = this.#runSent
+    const onSent =
+      calls === noCalls
+        ? undefined
+        : () => {
+            for (const call of calls) call()
+          }
+    this.#bulk.push({ parts: [this.slab.subarray(this.#runStart, this.#slabEnd)], onSent })
+    this.#runStart = this.#slabEnd
+    this.#runSent = noCalls
   }
 
   #nextBatch(maxBytes: number): Uint8Array[] {
@@ -148,11 +231,11 @@ export class SendQueue {
   #begin(): boolean {
     if (this.#current.length > 0) return true
     const urgent = this.#urgent.shift() ?? this.#pongs.shift()
-    const next: QueuedFrame | undefined =
-      urgent === undefined ? this.#shiftBulk() : { frame: urgent }
+    if (urgent === undefined) this.#closeRun()
+    const next = urgent ?? this.#shiftBulk()
     if (next === undefined) return false
-    this.#current = next.frame.parts.filter((part) => part.length > 0)
-    this.#onCurrentSent = next.onSent
+    this.#current = next.parts.filter((part) => part.length > 0)
+    this.#onCurrentSent = 'onSent' in next ? next.onSent : undefined
     return true
   }
 
@@ -162,7 +245,7 @@ export class SendQueue {
     onSent?.()
   }
 
-  #shiftBulk(): QueuedFrame | undefined {
+  #shiftBulk(): Queued | undefined {
     const next = this.#bulk[this.#bulkHead]
     if (next === undefined) return undefined
     this.#bulk[this.#bulkHead] = undefined

@@ -1,5 +1,5 @@
 import type { Clock } from '../contracts/clock.js'
-import { fullBudget, refilled, waitMs, type Budget, type BudgetLimits } from '../rules/budget.js'
+import { fullBudget, refilled, waitMs, type BudgetLimits } from '../rules/budget.js'
 
 /** The limits of what a peer may send unasked. */
 export interface TrafficLimits {
@@ -21,19 +21,23 @@ const maxPingsPerSecond = 2_000
  */
 class Bucket {
   readonly #limits: BudgetLimits
-  #budget: Budget
+  #level: number
+  #atMs: number
 
   constructor(perSecond: number, forMs: number, nowMs: number) {
     this.#limits = { perSecond, burst: Math.max(1, (perSecond * forMs) / 1_000) }
-    this.#budget = fullBudget(this.#limits, nowMs)
+    this.#level = fullBudget(this.#limits, nowMs).level
+    this.#atMs = nowMs
   }
 
   /** Takes `cost` out, and returns how long to wait for it. */
   take(cost: number, now: () => number): number {
-    this.#budget = { ...this.#budget, level: this.#budget.level - cost }
-    if (this.#budget.level >= 0) return 0
-    this.#budget = refilled(this.#budget, this.#limits, now())
-    return waitMs(this.#budget, this.#limits)
+    this.#level -= cost
+    if (this.#level >= 0) return 0
+    const budget = refilled({ level: this.#level, atMs: this.#atMs }, this.#limits, now())
+    this.#level = budget.level
+    this.#atMs = budget.atMs
+    return waitMs(budget, this.#limits)
   }
 }
 

@@ -115,7 +115,8 @@ export function readU32(bytes: Uint8Array, offset: number): number {
   return readU16(bytes, offset) * 0x1_0000 + readU16(bytes, offset + 2)
 }
 
-function readU16(bytes: Uint8Array, offset: number): number {
+/** The number of 16 bits that begins at `offset`, which must be there. */
+export function readU16(bytes: Uint8Array, offset: number): number {
   return (bytes[offset] ?? 0) * 0x100 + (bytes[offset + 1] ?? 0)
 }
 

@@ -1,16 +1,53 @@
-import { readU32 } from './binary.js'
+import { readU16, readU32 } from './binary.js'
 
 /** Length of the body (4 bytes, big-endian), then the kind (1 byte). */
 export const frameHeaderBytes = 5
 
-export interface Frame {
+/** A frame where it lies: a view of its body is made when it is asked for, because that is what costs. */
+export class Frame {
+  readonly kind = 'frame'
   readonly kindNumber: number
+  readonly #bytes: Uint8Array
+  readonly #start: number
+  readonly #end: number
+
+  constructor(kindNumber: number, bytes: Uint8Array, start: number, end: number) {
+    this.kindNumber = kindNumber
+    this.#bytes = bytes
+    this.#start = start
+    this.#end = end
+  }
+
+  /** Length of the body. */
+  get length(): number {
+    return this.#end - this.#start
+  }
+
   /** A view of received bytes: stable, and it pins the chunk that it lies in. */
-  readonly body: Uint8Array
+  get body(): Uint8Array {
+    return this.bodyFrom(0)
+  }
+
+  /** A view of the body without its first `offset` bytes, which must be there. */
+  bodyFrom(offset: number): Uint8Array {
+    const { buffer, byteOffset } = this.#bytes
+    const start = this.#start + offset
+    return new Uint8Array(buffer, byteOffset + start, this.#end - start)
+  }
+
+  /** The number of 16 bits at `offset` of the body, which must be there. */
+  u16(offset: number): number {
+    return readU16(this.#bytes, this.#start + offset)
+  }
+
+  /** The number of 32 bits at `offset` of the body, which must be there. */
+  u32(offset: number): number {
+    return readU32(this.#bytes, this.#start + offset)
+  }
 }
 
 export type FrameResult =
-  | { readonly kind: 'frame'; readonly frame: Frame }
+  | Frame
   /** More bytes are needed. */
   | { readonly kind: 'incomplete' }
   /** The next frame is longer than allowed. The reader stays there: the stream cannot go on. */
@@ -20,6 +57,9 @@ export type FrameResult =
       readonly length: number
       readonly max: number
     }
+
+const nothing = new Uint8Array(0)
+const incomplete: FrameResult = { kind: 'incomplete' }
 
 /** Chunks shorter than this cost more memory than the bytes in them. */
 const smallChunkBytes = 256
@@ -59,15 +99,24 @@ export class FrameReader {
   }
 
   next(): FrameResult {
-    if (this.#available < frameHeaderBytes) return { kind: 'incomplete' }
-    const { bytes, offset } = this.#peekHeader()
+    if (this.#available < frameHeaderBytes) return incomplete
+    const first = this.#chunks[0] ?? nothing
+    const isInFirst = first.length - this.#offset >= frameHeaderBytes
+    const bytes = isInFirst ? first : this.#joined(0, frameHeaderBytes)
+    const offset = isInFirst ? this.#offset : 0
     const length = readU32(bytes, offset)
     const kindNumber = bytes[offset + 4] ?? 0
     const max = this.#maxBody(kindNumber)
     if (length > max) return { kind: 'too-long', kindNumber, length, max }
-    if (this.#available < frameHeaderBytes + length) return { kind: 'incomplete' }
-    this.#skip(frameHeaderBytes)
-    return { kind: 'frame', frame: { kindNumber, body: this.#take(length) } }
+    const frameBytes = frameHeaderBytes + length
+    if (this.#available < frameBytes) return incomplete
+    const start = this.#offset + frameHeaderBytes
+    const frame =
+      first.length >= start + length
+        ? new Frame(kindNumber, first, start, start + length)
+        : new Frame(kindNumber, this.#joined(frameHeaderBytes, length), 0, length)
+    this.#skip(frameBytes)
+    return frame
   }
 
   /** Forgets what is buffered. */
@@ -90,47 +139,28 @@ export class FrameReader {
     this.#smallChunks = 0
   }
 
-  /** Where the next header lies: nearly always whole in the first chunk. */
-  #peekHeader(): { readonly bytes: Uint8Array; readonly offset: number } {
-    const first = this.#chunks[0]
-    if (first !== undefined && first.length - this.#offset >= frameHeaderBytes) {
-      return { bytes: first, offset: this.#offset }
-    }
-    const header = new Uint8Array(frameHeaderBytes)
-    this.#copy(header)
-    return { bytes: header, offset: 0 }
-  }
-
-  #take(length: number): Uint8Array {
-    if (length === 0) return new Uint8Array(0)
-    const first = this.#chunks[0]
-    let body: Uint8Array
-    if (first !== undefined && first.length - this.#offset >= length) {
-      body = first.subarray(this.#offset, this.#offset + length)
-    } else {
-      body = new Uint8Array(length)
-      this.#copy(body)
-    }
-    this.#skip(length)
-    return body
-  }
-
-  /** Fills `target` from the front of what is buffered, without taking it. */
-  #copy(target: Uint8Array): void {
-    let offset = this.#offset
+  /** `length` buffered bytes from `skipped` on, in memory of their own; they are not taken. */
+  #joined(skipped: number, length: number): Uint8Array {
+    const joined = new Uint8Array(length)
+    let passed = this.#offset + skipped
     let filled = 0
     for (const chunk of this.#chunks) {
-      const part = chunk.subarray(offset, offset + target.length - filled)
-      target.set(part, filled)
+      const part = chunk.subarray(passed, passed + length - filled)
+      passed = Math.max(0, passed - chunk.length)
+      joined.set(part, filled)
       filled += part.length
-      offset = 0
-      if (filled === target.length) return
+      if (filled === length) break
     }
+    return joined
   }
 
   #skip(length: number): void {
     this.#available -= length
     let end = this.#offset + length
+    if (end < (this.#chunks[0]?.length ?? 0)) {
+      this.#offset = end
+      return
+    }
     let passed = 0
     for (const chunk of this.#chunks) {
       if (end < chunk.length) break

@@ -3,6 +3,7 @@ import type { ChainTip } from '../contracts/chain-rules.js'
 import type { ToldPeer } from '../contracts/exchange-messages.js'
 import type { NotFoundReason } from '../contracts/sync-messages.js'
 import { peerIpBytes, peerIpFromBytes, tryParsePeerIp } from '../rules/peer-ip.js'
+import { appHeadBytes } from './app-frames.js'
 import {
   BinaryReader,
   BinaryWriter,
@@ -69,7 +70,32 @@ export function encodeMessage(message: WireMessage): EncodedFrame {
 /** The message in a frame, or undefined for a kind that this version does not know. Throws WireError. */
 export function decodeMessage(frame: Frame): WireMessage | undefined {
   const kind = kindName(frame.kindNumber)
-  return kind === undefined ? undefined : decodeBody(kind, frame.body)
+  switch (kind) {
+    case undefined:
+      return undefined
+    case 'message':
+    case 'request':
+    case 'answer':
+      return decodeApp(kind, frame)
+    default:
+      return decodeBody(kind, frame.body)
+  }
+}
+
+/** The kinds of which there are many: one view is made of each, that of its payload. */
+function decodeApp(kind: 'message' | 'request' | 'answer', frame: Frame): WireMessage {
+  const headBytes = appHeadBytes[kind]
+  const { length } = frame
+  if (length < headBytes) throw new WireError(`ends ${headBytes - length} bytes too early`)
+  const bytes = frame.bodyFrom(headBytes)
+  switch (kind) {
+    case 'message':
+      return { kind, type: frame.u16(0), bytes }
+    case 'request':
+      return { kind, id: frame.u32(0), type: frame.u16(4), bytes }
+    case 'answer':
+      return { kind, id: frame.u32(0), bytes }
+  }
 }
 
 function encodeBody(message: WireMessage): Uint8Array[] {
@@ -159,7 +185,10 @@ function encodeBody(message: WireMessage): Uint8Array[] {
   }
 }
 
-function decodeBody(kind: WireMessage['kind'], body: Uint8Array): WireMessage {
+function decodeBody(
+  kind: Exclude<WireMessage['kind'], keyof typeof appHeadBytes>,
+  body: Uint8Array,
+): WireMessage {
   switch (kind) {
     case 'hello':
       return decodeHello(new CborFields(body))
@@ -184,18 +213,6 @@ function decodeBody(kind: WireMessage['kind'], body: Uint8Array): WireMessage {
         throw new WireError(`a type name has 1 to ${maxTypeNameBytes} bytes, not ${name.length}`)
       }
       return { kind, number, name: fromUtf8(name) }
-    }
-    case 'message': {
-      const reader = new BinaryReader(body)
-      return { kind, type: reader.u16(), bytes: reader.rest() }
-    }
-    case 'request': {
-      const reader = new BinaryReader(body)
-      return { kind, id: reader.u32(), type: reader.u16(), bytes: reader.rest() }
-    }
-    case 'answer': {
-      const reader = new BinaryReader(body)
-      return { kind, id: reader.u32(), bytes: reader.rest() }
     }
     case 'refusal': {
       const reader = new BinaryReader(body)

@@ -110,13 +110,12 @@ export const kindNumbers = {
   peers: 0x41,
 } as const satisfies Record<MessageKind, number>
 
-const kindNames = new Map<number, MessageKind>(
-  Object.entries(kindNumbers).map(([name, number]) => [number, name as MessageKind]),
-)
+const kindNames: (MessageKind | undefined)[] = Array.from({ length: 256 }, () => undefined)
+for (const [name, number] of Object.entries(kindNumbers)) kindNames[number] = name as MessageKind
 
 /** The name of a kind, or undefined for one that this version does not know. */
 export function kindName(number: number): MessageKind | undefined {
-  return kindNames.get(number)
+  return kindNames[number]
 }
 
 const kibibyte = 1024
@@ -142,15 +141,16 @@ const bodyLimits: Partial<Record<MessageKind, number>> = {
   peers: 32 * kibibyte,
 }
 
+const bodyLimitsByNumber = kindNames.map((name) => (name && bodyLimits[name]) ?? Infinity)
+
 /** The longest body accepted for a frame of this kind. */
 export function maxBodyBytes(
   kindNumber: number,
   phase: { maxFrameBytes: number; isEstablished: boolean },
 ): number {
-  const name = kindName(kindNumber)
-  const limit = (name && bodyLimits[name]) ?? phase.maxFrameBytes
+  const limit = bodyLimitsByNumber[kindNumber] ?? Infinity
   if (phase.isEstablished) return Math.min(limit, phase.maxFrameBytes)
-  return name === 'hello' ? limit : Math.min(limit, kibibyte)
+  return kindNumber === kindNumbers.hello ? limit : Math.min(limit, kibibyte)
 }
 
 /** Frame bytes of a `blocks` message beside the payloads, at most, for a number of blocks. */

@@ -1,7 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { DrainWatch } from '../../src/connection/drain-watch.js'
 import { SendQueue } from '../../src/connection/send-queue.js'
 import type { Connection } from '../../src/contracts/transport.js'
+import { SimulatedClock } from '../../src/testing/simulated-clock.js'
 import type { EncodedFrame } from '../../src/wire/message-codec.js'
 
 /** A transport's end that takes what it is given, and says when it likes no more. */
@@ -181,6 +183,102 @@ describe('a send queue', () => {
     drain(connection, queue)
     expect(connection.text).toBe(texts.join(''))
   })
+})
+
+describe('small frames that are written into the slab of a send queue', () => {
+  /** Adds a frame of this text as its sender does. */
+  function write(queue: SendQueue, text: string, onSent?: () => void): void {
+    const offset = queue.reserve(text.length, onSent)
+    queue.slab.set(Buffer.from(text), offset)
+  }
+
+  test('leave as one piece, and tell each of their senders', async () => {
+    const { connection, queue } = setUp()
+    const told: string[] = []
+    write(queue, 'a', () => told.push('a'))
+    write(queue, 'bb')
+    write(queue, 'c', () => told.push('c'))
+    expect([queue.queuedBytes, queue.acceptedBytes, told]).toEqual([4, 4, []])
+    await Promise.resolve()
+    expect(connection.writes.map((parts) => parts.length)).toEqual([1])
+    expect(connection.text).toBe('abbc')
+    expect(told).toEqual(['a', 'c'])
+  })
+
+  test('keep their places among the others', async () => {
+    const { connection, queue } = setUp()
+    write(queue, 'a')
+    queue.addBulk(frame('b'))
+    write(queue, 'c')
+    write(queue, 'd')
+    queue.addBulk(frame('e'))
+    queue.addUrgent(frame('!'))
+    write(queue, 'f')
+    await Promise.resolve()
+    expect(connection.text).toBe('!abcdef')
+  })
+
+  test('are not written over while the transport has them', async () => {
+    const { connection, queue } = setUp(1)
+    for (const text of ['first ', 'second ', 'third ']) {
+      write(queue, text)
+      await Promise.resolve()
+      drain(connection, queue)
+    }
+    expect(connection.text).toBe('first second third ')
+  })
+
+  test('leave before the end of the turn when they fill a slab, and never wait for an idle transport', () => {
+    const { connection, queue } = setUp()
+    let most = 0
+    for (let n = 0; n < 100_000; n++) {
+      write(queue, `${n},`)
+      most = Math.max(most, queue.queuedBytes - connection.bufferedBytes)
+    }
+    expect(most).toBeLessThan(2 * 64 * 1_024)
+    queue.flush()
+    expect(connection.text).toBe(Array.from({ length: 100_000 }, (_, n) => `${n},`).join(''))
+  })
+
+  test('are dropped and counted like the others at the end', async () => {
+    const { connection, queue } = setUp(1)
+    write(queue, 'a')
+    await Promise.resolve()
+    write(queue, 'bcd')
+    queue.addBulk(frame('e'))
+    expect(queue.end(frame('BYE'))).toBe(4)
+    expect(connection.text).toBe('aBYE')
+    expect(queue.slab).toHaveLength(0)
+  })
+
+  test('cost an idle connection no memory', async () => {
+    const { queue } = setUp()
+    write(queue, 'a')
+    await Promise.resolve()
+    expect(queue.slab).toHaveLength(0)
+  })
+})
+
+test('a sender above high water goes on when the transport took all at once, and says so by no event', async () => {
+  const connection = new TakingConnection()
+  const queue = new SendQueue(connection, () => {
+    connection.bufferedBytes = 0
+    watch.taken()
+  })
+  const watch = new DrainWatch({
+    queue,
+    clock: new SimulatedClock(),
+    limits: { sendHighWaterBytes: 10, slowPeerMs: 30_000 },
+    onDrained: () => undefined,
+    onSlow: () => {
+      throw new Error('it is not slow')
+    },
+  })
+  queue.addBulk(frame('x'.repeat(11)))
+  watch.added()
+  expect(watch.isAboveHighWater).toBe(true)
+  await watch.wait(undefined)
+  expect(watch.isAboveHighWater).toBe(false)
 })
 
 describe('the end of a send queue', () => {

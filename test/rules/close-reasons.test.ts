@@ -8,6 +8,7 @@ import {
   reasonFromBye,
 } from '../../src/rules/close-reasons.js'
 import { outcomeOf } from '../../src/rules/dial-policy.js'
+import { Frame } from '../../src/wire/frame-reader.js'
 import { decodeMessage, encodeMessage } from '../../src/wire/message-codec.js'
 
 /** What a node says of a connection's end, and whether it passes; `null`: never said in a BYE. */
@@ -46,7 +47,7 @@ describe('the BYE codes', () => {
     const code = byeCodes[kind] ?? 0
     const frame = encodeMessage({ kind: 'bye', code, text: 'why', retryAfterMs: undefined })
     const body = Buffer.concat(frame.parts).subarray(5)
-    const bye = decodeMessage({ kindNumber: 0x03, body })
+    const bye = decodeMessage(new Frame(0x03, body, 0, body.length))
     if (bye?.kind !== 'bye') throw new Error('not a BYE')
     const read = reasonFromBye(bye)
     expect(read).toMatchObject({ kind, by: 'peer', text: 'why' })

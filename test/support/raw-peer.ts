@@ -190,7 +190,7 @@ export class RawConnection {
         for (;;) {
           const result = this.#reader.next()
           if (result.kind !== 'frame') return
-          const message = decodeMessage(result.frame)
+          const message = decodeMessage(result)
           if (message !== undefined) this.#receive(message)
         }
       },

@@ -24,7 +24,7 @@ function readAll(reader: FrameReader): Frame[] {
   const frames: Frame[] = []
   for (let result = reader.next(); result.kind !== 'incomplete'; result = reader.next()) {
     if (result.kind === 'too-long') throw new Error('too long')
-    frames.push(result.frame)
+    frames.push(result)
   }
   return frames
 }
@@ -227,10 +227,10 @@ describe('a frame of', () => {
     reader.push(
       new Uint8Array([...frameOf(new Uint8Array(10), 1), ...frameOf(new Uint8Array(20), 2)]),
     )
-    expect(reader.next()).toMatchObject({ kind: 'frame', frame: { kindNumber: 1 } })
+    expect(reader.next()).toMatchObject({ kind: 'frame', kindNumber: 1 })
     expect(reader.next()).toEqual({ kind: 'too-long', kindNumber: 2, length: 20, max: 10 })
     limit = 20
-    expect(reader.next()).toMatchObject({ kind: 'frame', frame: { kindNumber: 2 } })
+    expect(reader.next()).toMatchObject({ kind: 'frame', kindNumber: 2 })
     expect(asked).toEqual([1, 2, 2])
   })
 })

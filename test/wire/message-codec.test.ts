@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { fromHex, fromUtf8, toHex, utf8, WireError } from '../../src/wire/binary.js'
 import { maxCborItems } from '../../src/wire/cbor-fields.js'
 import { decodeMessage, encodeMessage } from '../../src/wire/message-codec.js'
+import { Frame } from '../../src/wire/frame-reader.js'
 import {
   blocksOverheadBytes,
   kindName,
@@ -32,7 +33,7 @@ const cborKinds = [
 ] as const satisfies readonly MessageKind[]
 
 const decode = (kind: MessageKind, body: Uint8Array): WireMessage | undefined =>
-  decodeMessage({ kindNumber: kindNumbers[kind], body })
+  decodeMessage(new Frame(kindNumbers[kind], body, 0, body.length))
 
 /** A body from fields, as another implementation might write them. */
 const decodeFields = (kind: MessageKind, fields: unknown) => decode(kind, encodeCbor(fields))
@@ -116,7 +117,7 @@ describe('every kind of message', () => {
     const known = new Set<number>(Object.values(kindNumbers))
     for (let kindNumber = 0; kindNumber < 256; kindNumber++) {
       if (known.has(kindNumber)) continue
-      expect(decodeMessage({ kindNumber, body: Uint8Array.of(0xff) })).toBeUndefined()
+      expect(decodeMessage(new Frame(kindNumber, Uint8Array.of(0xff), 0, 1))).toBeUndefined()
       expect(kindName(kindNumber)).toBeUndefined()
     }
   })

@@ -30,7 +30,7 @@ describe('docs/PROTOCOL.md', () => {
     reader.push(bytesIn(exampleOf(kind)))
     const result = reader.next()
     if (result.kind !== 'frame') throw new Error('not one whole frame')
-    expect(decodeMessage(result.frame)).toEqual(examples[kind])
+    expect(decodeMessage(result)).toEqual(examples[kind])
     expect(reader.bufferedBytes).toBe(0)
   })
 

@@ -139,7 +139,7 @@ export class Attacker {
       const result = this.#reader.next()
       if (result.kind !== 'frame') return
       if (this.#wanted === undefined) continue
-      if (decodeMessage(result.frame)?.kind === this.#wanted) this.#settle(true)
+      if (decodeMessage(result)?.kind === this.#wanted) this.#settle(true)
     }
   }
 }

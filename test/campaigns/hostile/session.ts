@@ -64,7 +64,7 @@ function framesOf(stream: readonly Uint8Array[]): Buffer[] {
   for (;;) {
     const result = reader.next()
     if (result.kind !== 'frame') return frames
-    const { kindNumber, body } = result.frame
+    const { kindNumber, body } = result
     const bytes = Buffer.alloc(frameHeaderBytes + body.length)
     bytes.writeUInt32BE(body.length)
     bytes[4] = kindNumber

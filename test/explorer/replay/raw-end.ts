@@ -12,7 +12,7 @@ export class RawEnd {
       data: (chunk) => {
         this.#reader.push(chunk)
         for (let next = this.#reader.next(); next.kind === 'frame'; next = this.#reader.next()) {
-          const message = decodeMessage(next.frame)
+          const message = decodeMessage(next)
           if (message?.kind === 'ping') RawEnd.say(end, { kind: 'pong', nonce: message.nonce })
         }
       },

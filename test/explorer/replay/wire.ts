@@ -112,8 +112,8 @@ export class WireEnd implements Connection {
     if (!this.isOpen) return false
     for (const chunk of chunks) this.#reader.push(chunk)
     for (let next = this.#reader.next(); next.kind === 'frame'; next = this.#reader.next()) {
-      const message = decodeMessage(next.frame)
-      if (message === undefined) throw new Error(`a frame of unknown kind ${next.frame.kindNumber}`)
+      const message = decodeMessage(next)
+      if (message === undefined) throw new Error(`a frame of unknown kind ${next.kindNumber}`)
       this.#send(message)
     }
     return true
