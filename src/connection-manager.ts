@@ -53,7 +53,7 @@ const repeatsIntervalMs = 10_000
  * the same one at both ends, and it is closed only for one of the reasons of docs/CLOSE-REASONS.md,
  * never because another one came, and never because of its age.
  */
-export class ConnectionManager extends EventSource<ConnectionEvents> {
+export class ConnectionManager extends EventSource<ConnectionEvents> implements AsyncDisposable {
   readonly #registry: PeerRegistry
   readonly #transport: Transport
   readonly #clock: Clock
@@ -156,6 +156,10 @@ export class ConnectionManager extends EventSource<ConnectionEvents> {
    */
   stop(): Promise<void> {
     return this.#lifecycle.stop(() => this.#stop())
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
   }
 
   /** Where it listens. */

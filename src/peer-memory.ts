@@ -43,7 +43,10 @@ const reportIntervalMs = 60_000
  *
  * Join it to a ConnectionManager with `connections.serve(memory)`, so that it hears of connections.
  */
-export class PeerMemory extends EventSource<PeerMemoryEvents> implements PeerService {
+export class PeerMemory
+  extends EventSource<PeerMemoryEvents>
+  implements PeerService, AsyncDisposable
+{
   readonly #registry: PeerRegistry
   readonly #store: PeerStore
   readonly #clock: Clock
@@ -93,6 +96,10 @@ export class PeerMemory extends EventSource<PeerMemoryEvents> implements PeerSer
       this.#run()
       await this.#settled()
     })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
   }
 
   /** Saves a last time, and waits for it at most `storeTimeoutMs`. Never rejects. Idempotent. */

@@ -66,7 +66,10 @@ interface Submission {
  * Join it to a ConnectionManager with `connections.serve(sync)`. It never ends a connection for what a
  * peer has or has not, only for a violation of the protocol. Everything is decided in `rules/sync`.
  */
-export class SyncCoordinator extends EventSource<SyncEvents> implements PeerService {
+export class SyncCoordinator
+  extends EventSource<SyncEvents>
+  implements PeerService, AsyncDisposable
+{
   readonly #rules: ChainRules
   readonly #store: BlockStore
   readonly #clock: Clock
@@ -135,6 +138,10 @@ export class SyncCoordinator extends EventSource<SyncEvents> implements PeerServ
     })
   }
 
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+  }
+
   /** The last tip that the store told, or null while it is empty or not open. */
   get tip(): BlockRef | null {
     const { tip } = this.#state
@@ -162,8 +169,19 @@ export class SyncCoordinator extends EventSource<SyncEvents> implements PeerServ
    * when it is stored. Rejects with TIP_MISMATCH (the actual tip attached) when it does not follow the
    * tip, BLOCK_REJECTED when our own rules refuse it, NOT_RUNNING, QUEUE_FULL when 64 wait already, and
    * with what store or validation throw: it is not tried again. Leave the block unchanged until then.
+   * Rejects with `signal.reason` when the signal aborts, which ends the wait and not the block: it may be
+   * stored all the same.
    */
-  submit(block: Block): Promise<BlockRef> {
+  async submit(
+    block: Block,
+    { signal }: { readonly signal?: AbortSignal } = {},
+  ): Promise<BlockRef> {
+    signal?.throwIfAborted()
+    const stored = this.#submit(block)
+    return signal === undefined ? stored : orAborted(stored, signal)
+  }
+
+  #submit(block: Block): Promise<BlockRef> {
     return new Promise((resolve, reject) => {
       requireBlock(block)
       const ticket = this.#nextTicket++

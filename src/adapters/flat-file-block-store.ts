@@ -73,7 +73,7 @@ interface Session {
  * `hashAt` reads no payload. A block may have 1 GiB: RangeError beyond. The format is in
  * flat-file-format.ts.
  */
-export class FlatFileBlockStore implements BlockStore {
+export class FlatFileBlockStore implements BlockStore, AsyncDisposable {
   readonly #options: Required<FlatFileBlockStoreOptions>
   readonly #layer: FileLayer
 
@@ -134,6 +134,10 @@ export class FlatFileBlockStore implements BlockStore {
         await last.unlock()
       }
     })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
   }
 
   async tip(): Promise<BlockRef | null> {

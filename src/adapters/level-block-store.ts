@@ -47,7 +47,7 @@ export type LevelBlockStoreOptions = LevelPlace & {
  *
  * `hashAt` reads no payload.
  */
-export class LevelBlockStore implements BlockStore {
+export class LevelBlockStore implements BlockStore, AsyncDisposable {
   readonly #options: LevelPlace & { readonly sync: boolean; readonly verify: VerifyDepth }
 
   /** Openings, writes and closings, so that none of them overlaps another. */
@@ -98,6 +98,10 @@ export class LevelBlockStore implements BlockStore {
       this.#session = undefined
       await last?.release()
     })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
   }
 
   async tip(): Promise<BlockRef | null> {

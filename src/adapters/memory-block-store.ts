@@ -16,7 +16,7 @@ import {
  * operation is one synchronous step, so nothing ever overlaps a write. Payloads are copied on the way
  * in and on the way out.
  */
-export class MemoryBlockStore implements BlockStore {
+export class MemoryBlockStore implements BlockStore, AsyncDisposable {
   #isOpen = false
 
   /** Contiguous and linked, and known to nobody else. */
@@ -28,6 +28,10 @@ export class MemoryBlockStore implements BlockStore {
 
   async close(): Promise<void> {
     this.#isOpen = false
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
   }
 
   async tip(): Promise<BlockRef | null> {

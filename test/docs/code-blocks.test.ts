@@ -62,7 +62,11 @@ describe('the code in README.md and docs/', () => {
       const { NODE_TEST_CONTEXT: __, NODE_OPTIONS: ___, ...env } = process.env
       const options = { cwd: root, env, timeout: 60_000 }
       const loader = ['--import', 'tsx', fileOf(block)]
-      const { stdout } = await promisify(execFile)(process.execPath, loader, options)
+      const run = promisify(execFile)(process.execPath, loader, options)
+      const { stdout } = await run.catch((error: unknown) => {
+        const { message, stdout, stderr } = error as Error & { stdout: string; stderr: string }
+        throw new Error(`${message}\n${stdout}\n${stderr}`)
+      })
       if (block.prints !== undefined && !isAsPrinted(stdout, block.prints)) {
         expect(stdout).toBe(block.prints)
       }
