@@ -397,7 +397,7 @@ export class ConnectionManager extends EventSource<ConnectionEvents> implements 
       ownIp: this.#links.ourIp(),
       inbound: this.#links.incumbents.size - outbound,
       outbound,
-      handshaking: this.#links.handshaking().length,
+      handshaking: this.#links.handshakingCount,
       dialing,
       queuedDials: queued,
       isNetworkDown: this.#links.dialer.isNetworkDown,

@@ -1,7 +1,7 @@
 import type { Clock } from '../contracts/clock.js'
 import type { CloseReason } from '../contracts/close-reason.js'
 import type { Random } from '../contracts/random.js'
-import { isKeptIp, type PeerEntry, type PeerRegistry } from '../peer-registry.js'
+import { isKeptIp, type PeerRegistry } from '../peer-registry.js'
 import { takeAccept, type AcceptBudget, type AcceptVerdict } from '../rules/accept-rate.js'
 import { admitInbound, type Admission, type PendingInbound } from '../rules/admission.js'
 import type { ConnectionId } from '../rules/election.js'
@@ -11,6 +11,7 @@ import { scopeOf, type PeerIp } from '../rules/peer-ip.js'
 import { judgeRoom } from '../rules/room.js'
 import { toHex } from '../wire/binary.js'
 import type { ConnectionManagerLimits } from './connection-options.js'
+import type { Inbound, LinkTable } from './link-table.js'
 import type { PeerConnection } from './peer-connection.js'
 
 export type GateVerdict =
@@ -18,12 +19,6 @@ export type GateVerdict =
   | { readonly kind: 'refuse'; readonly reason: CloseReason }
   /** Not a word is lost on it. */
   | { readonly kind: 'drop'; readonly reason: CloseReason }
-
-/** An inbound connection, established or on its way to it, and its peer. */
-export interface Inbound {
-  readonly entry: PeerEntry
-  readonly connection: PeerConnection
-}
 
 /** Addresses whose budgets are remembered. */
 const maxBudgets = 4_096
@@ -88,17 +83,18 @@ export class Gate {
   }
 
   /**
-   * A connection said a valid HELLO: why there is no room for it, or undefined. `others` are the inbound
-   * connections of other peers that are established, or have said a valid HELLO as well.
+   * A connection said a valid HELLO: why there is no room for it, or undefined. Others count that are
+   * established, or have said a valid HELLO as well.
    */
-  judgeRoom({ entry, connection }: Inbound, others: readonly Inbound[]): CloseReason | undefined {
+  judgeRoom({ entry, connection }: Inbound, table: LinkTable): CloseReason | undefined {
     const { isKeptByAnyName: isKept, isConnected, ip } = entry
     const isAllowed = this.#registry.access.isAllowed(ip)
-    const inSubnet = this.#neighbours(ip, others)
-    const facts = { isKept, isConnected, isAllowed, inbound: others.length, inSubnet }
+    const { inAll: inbound, inSubnet: neighbours } = table.inboundBeside(entry, ip)
+    const inSubnet = scopeOf(ip) === 'public' ? neighbours : 0
+    const facts = { isKept, isConnected, isAllowed, inbound, inSubnet }
     const verdict = judgeRoom(facts, this.#limits)
     if (verdict === 'admit') return undefined
-    if (verdict === 'full' && !isAllowed && this.#mayEvictFor(ip, others)) {
+    if (verdict === 'full' && !isAllowed && this.#mayEvictFor(ip, table)) {
       this.#evicting.add(connection.connectionId)
       return undefined
     }
@@ -111,11 +107,12 @@ export class Gate {
   }
 
   /**
-   * A connection was established. Who has to go for it, of the established inbound ones, which include
-   * it; undefined when nobody has to. It goes itself when nobody else may any more.
+   * A connection was established. Who has to go for it, of the established inbound ones; undefined when
+   * nobody has to. It goes itself when nobody else may any more.
    */
-  established(connection: PeerConnection, inbound: readonly Inbound[]): PeerConnection | undefined {
+  established(connection: PeerConnection, table: LinkTable): PeerConnection | undefined {
     if (!this.#evicting.delete(connection.connectionId)) return undefined
+    const inbound = table.establishedInbound()
     if (inbound.length <= this.#limits.maxInbound) return undefined
     const others = inbound.filter((other) => other.connection !== connection)
     const id = this.#evictable(connection.ip, others)
@@ -126,10 +123,9 @@ export class Gate {
     this.#evicting.delete(id)
   }
 
-  #mayEvictFor(ip: PeerIp, others: readonly Inbound[]): boolean {
+  #mayEvictFor(ip: PeerIp, table: LinkTable): boolean {
     if (!this.#evictsInbound || this.#evicting.size >= maxEvicting) return false
-    const established = others.filter(({ connection }) => connection.isConnected)
-    return this.#evictable(ip, established) !== undefined
+    return this.#evictable(ip, table.establishedInbound()) !== undefined
   }
 
   #evictable(ip: PeerIp, established: readonly Inbound[]): ConnectionId | undefined {
@@ -146,12 +142,6 @@ export class Gate {
       usefulAtMs: connection.usefulAtMs,
       isReserved: entry.isKeptByAnyName || this.#registry.access.isAllowed(entry.ip),
     }
-  }
-
-  #neighbours(ip: PeerIp, others: readonly Inbound[]): number {
-    if (scopeOf(ip) !== 'public') return 0
-    const subnet = subnetOf(ip, this.#limits)
-    return others.filter(({ entry }) => subnetOf(entry.ip, this.#limits) === subnet).length
   }
 
   #mayReserve(ip: PeerIp): boolean {

@@ -10,7 +10,6 @@ import type { Connection, Endpoint, Transport } from '../contracts/transport.js'
 import { HoldfastError } from '../errors.js'
 import { ensureEntry, watchRegistry, type PeerEntry, type PeerRegistry } from '../peer-registry.js'
 import { describeReason } from '../rules/close-reasons.js'
-import { outcomeOf } from '../rules/dial-policy.js'
 import type { Arbiter, ConnectionId, SlotEvent } from '../rules/election.js'
 import { tryParsePeerIp, type PeerAddress, type PeerIp } from '../rules/peer-ip.js'
 import { peerKey } from '../rules/peer-key.js'
@@ -23,13 +22,14 @@ import type { ConnectionManagerLimits, NodeIdentity } from './connection-options
 import { Dialer, type DialAttempt, type DialerOwner } from './dialer.js'
 import { Elections, type ElectionHost } from './elections.js'
 import type { AppDelivery, ConnectionOwner } from './connection-owner.js'
-import { evicted, Gate, tooManyHandshakes, type Inbound } from './gate.js'
+import { evicted, Gate, tooManyHandshakes } from './gate.js'
 import { Greeting } from './greeting.js'
+import { connectFailed, HandshakeEnds, isOurBan } from './handshake-ends.js'
 import { HostLookup } from './host-lookup.js'
 import { KeptNames } from './kept-names.js'
+import { LinkTable, type Link } from './link-table.js'
 import { PeerConnection } from './peer-connection.js'
 import { SharedAddresses } from './shared-addresses.js'
-import { SubnetCounts } from './subnet-counts.js'
 
 /** What becomes of connections, for those who hear of it. Called within the turn in which it happened. */
 export interface LinkObserver {
@@ -48,14 +48,6 @@ export interface LinkObserver {
   allReleased(): void
 }
 
-/** A connection and what is known of it. */
-interface Link {
-  readonly connection: PeerConnection
-  /** Known from the dial on, or from the HELLO. */
-  entry: PeerEntry | undefined
-  readonly attempt: DialAttempt | undefined
-}
-
 const debug = createDebug('holdfast:connections')
 
 /**
@@ -70,7 +62,6 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
   readonly names: KeptNames
   readonly lookup: HostLookup
   readonly isOurs: (address: PeerAddress) => boolean
-  duplicatesRefused = 0
   readonly #registry: PeerRegistry
   readonly #clock: Clock
   readonly #random: Random
@@ -82,9 +73,8 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
   readonly #gate: Gate
   readonly #elections: Elections
   readonly #sharedAddresses: SharedAddresses
-  readonly #links = new Map<ConnectionId, Link>()
-  readonly #incumbents = new Map<string, PeerConnection>()
-  readonly #outboundBySubnet: SubnetCounts
+  readonly #handshakeEnds: HandshakeEnds
+  readonly #table: LinkTable
   #unwatch: () => void = () => undefined
   #lastId: ConnectionId = 0
 
@@ -114,7 +104,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     this.#observer = options.observer
     this.#greeting = new Greeting(options)
     this.#gate = new Gate(options)
-    this.#outboundBySubnet = new SubnetCounts(options.limits)
+    this.#table = new LinkTable(options.limits)
     const { clock, limits } = options
     const { identity } = this.#registry
     this.#elections = new Elections({ clock, limits, identity, host: this })
@@ -138,6 +128,12 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
       },
     })
     this.dialer = new Dialer({ ...options, owner: this })
+    this.#handshakeEnds = new HandshakeEnds({
+      table: this.#table,
+      dialer: this.dialer,
+      sharedAddresses: this.#sharedAddresses,
+      host: options.observer,
+    })
     this.isOurs = options.isOurs
     this.lookup = new HostLookup({ ...options, timeoutMs: limits.dialTimeoutMs })
     this.names = new KeptNames({
@@ -170,20 +166,29 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
 
   /** The established connection of each peer. */
   get incumbents(): ReadonlyMap<string, PeerConnection> {
-    return this.#incumbents
+    return this.#table.incumbents
   }
 
   /** Connections that the transport has not released. */
   get openCount(): number {
-    return this.#links.size
+    return this.#table.size
+  }
+
+  /** Connections that are open and not established. */
+  get handshakingCount(): number {
+    return this.#table.handshaking.size
+  }
+
+  get duplicatesRefused(): number {
+    return this.#handshakeEnds.duplicatesRefused
   }
 
   outboundCount(): number {
-    return this.#outboundBySubnet.total
+    return this.#table.outbound.total
   }
 
   outboundInto(subnet: string): number {
-    return this.#outboundBySubnet.of(subnet)
+    return this.#table.outbound.of(subnet)
   }
 
   holdsBack(entry: PeerEntry): boolean {
@@ -191,12 +196,12 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
   }
 
   connectionCount(): number {
-    return this.#incumbents.size
+    return this.incumbents.size
   }
 
   lastReceivedAtMs(): number {
     let latestMs = Number.NEGATIVE_INFINITY
-    for (const { lastReceivedAtMs } of this.#incumbents.values()) {
+    for (const { lastReceivedAtMs } of this.incumbents.values()) {
       latestMs = Math.max(latestMs, lastReceivedAtMs)
     }
     return latestMs
@@ -205,13 +210,6 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
   ownNetworkChanged(isDown: boolean): void {
     debug('our own network is %s', isDown ? 'down' : 'up again')
     this.#observer.ownNetworkChanged(isDown)
-  }
-
-  /** Connections that are open and not established. */
-  handshaking(): PeerConnection[] {
-    return Array.from(this.#links.values(), ({ connection }) => connection).filter(
-      (connection) => !connection.isClosed && !connection.isConnected,
-    )
   }
 
   run(input: () => void): void {
@@ -229,7 +227,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
   }
 
   connection(id: ConnectionId): PeerConnection | undefined {
-    return this.#links.get(id)?.connection
+    return this.#table.get(id)?.connection
   }
 
   /** Takes an inbound connection. */
@@ -242,7 +240,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     }
     this.run(() => {
       const verdict = this.#gate.judgeNew(ip, () =>
-        [...this.#links.values()].filter(isPendingInbound).map(({ connection }) => ({
+        [...this.#table.handshaking].filter(isInbound).map(({ connection }) => ({
           id: connection.connectionId,
           ip: connection.ip,
           hasHello: connection.hasHello,
@@ -264,14 +262,14 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
   closeAll(entry: PeerEntry, reason: CloseReason): void {
     for (const name of entry.names) {
       this.#closeHandshakes(name, reason)
-      this.#incumbents.get(name.key)?.closeFor(reason)
+      this.incumbents.get(name.key)?.closeFor(reason)
       this.connects.reject(name, connectFailed(name, reason))
     }
   }
 
   /** The established connection of a peer, by any of its names. */
   incumbentOf(entry: PeerEntry): PeerConnection | undefined {
-    return this.#incumbents.get((entry.leadsTo ?? entry).key)
+    return this.#table.incumbentOf(entry)
   }
 
   /** Begins to dial. */
@@ -295,8 +293,8 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     this.dialer.stop()
     this.connects.rejectAll(new HoldfastError('NOT_RUNNING', 'the node stopped'))
     const reason: CloseReason = { kind: 'shutdown', by: 'us' }
-    for (const connection of this.handshaking()) connection.closeFor(reason)
-    for (const connection of this.#incumbents.values()) connection.closeFor(reason)
+    for (const { connection } of [...this.#table.handshaking]) connection.closeFor(reason)
+    for (const connection of [...this.incumbents.values()]) connection.closeFor(reason)
   }
 
   /** Ends a dial of ours that has no connection yet; no failure is recorded. */
@@ -349,7 +347,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
   }
 
   helloReceived(connection: PeerConnection, hello: PeerHello, nonce: string): void {
-    const link = this.#links.get(connection.connectionId)
+    const link = this.#table.get(connection.connectionId)
     if (link === undefined) return
     const isInbound = connection.direction === 'inbound'
     const ownAttempt = isInbound ? this.dialer.attemptByNonce(nonce) : undefined
@@ -367,14 +365,12 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
       connection.closeFor(tooManyPeers)
       return
     }
-    link.entry ??= entry
-    const noRoom = isInbound
-      ? this.#gate.judgeRoom({ entry, connection }, this.#inbound(entry))
-      : undefined
+    const noRoom = isInbound ? this.#gate.judgeRoom({ entry, connection }, this.#table) : undefined
     if (noRoom !== undefined) {
       connection.closeFor(noRoom)
       return
     }
+    if (isInbound) this.#table.identify(link, entry)
     connection.key = entry.key
     this.dialer.heard(entry)
     if (isInbound) this.#greeting.answer(connection)
@@ -396,7 +392,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
       connection.closeFor(tooManyPeers)
       return
     }
-    link.entry = entry
+    this.#table.identify(link, entry)
     if (dialled !== undefined) this.#dialAnswered(connection, dialled, entry)
     if (hello.listeningPort !== undefined) entry.toldPort = hello.listeningPort
     if (attempt?.isAsked === true) attempt.entry.configuredPort = attempt.endpoint.port
@@ -417,7 +413,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
   }
 
   pongReceived(connection: PeerConnection, pong: PongEvent): void {
-    const entry = this.#links.get(connection.connectionId)?.entry
+    const entry = this.#table.get(connection.connectionId)?.entry
     if (entry !== undefined) this.#elections.pongReceived(entry, connection, pong.nonce)
     this.#observer.message(connection, pong)
   }
@@ -437,8 +433,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
   established(entry: PeerEntry, connection: PeerConnection): void {
     connection.establish()
     this.dialer.settled(connection.connectionId)
-    this.#incumbents.set(entry.key, connection)
-    if (connection.direction === 'outbound') this.#outboundBySubnet.add(connection.ip)
+    this.#table.established(entry, connection)
     this.#greeting.ownIpSeen(connection)
     entry.timesConnected += 1
     entry.lastSeenUnixMs = this.#clock.unixMs()
@@ -449,13 +444,11 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     debug('%s is connected (%s #%d)', entry.key, connection.direction, connection.connectionId)
     this.#observer.connected(connection)
     for (const name of entry.names) this.connects.resolve(name, connection)
-    const inbound = this.#inbound(undefined).filter((other) => other.connection.isConnected)
-    this.#gate.established(connection, inbound)?.closeFor(evicted)
+    this.#gate.established(connection, this.#table)?.closeFor(evicted)
   }
 
   lost(entry: PeerEntry, connection: PeerConnection): void {
-    this.#incumbents.delete(entry.key)
-    if (connection.direction === 'outbound') this.#outboundBySubnet.remove(connection.ip)
+    this.#table.lost(entry, connection)
     entry.lastSeenUnixMs = this.#clock.unixMs()
     const { reason, lastReceivedAtMs: heardMs } = connection
     const livedMs = this.#clock.now() - connection.establishedAtMs
@@ -473,69 +466,30 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
   }
 
   ended(connection: PeerConnection, reason: CloseReason): void {
-    const link = this.#links.get(connection.connectionId)
+    const link = this.#table.get(connection.connectionId)
     if (link === undefined) return
     const { connectionId: id } = connection
+    this.#table.ended(link)
     this.#elections.forget(id)
     this.#authorizer.ended(connection, reason)
     this.#gate.ended(id)
     this.conduct.ended(connection, reason)
     this.dialer.settled(id)
-    const wasEstablished = !Number.isNaN(connection.establishedAtMs)
-    if (reason.kind === 'duplicate' && reason.by === 'us') this.#duplicateRefused(connection, link)
-    if (!wasEstablished) this.#handshakeEnded(link, reason)
+    this.#handshakeEnds.ended(link, reason)
     this.#handle(connection, { kind: 'closed', id })
-    if (link.entry === undefined || wasEstablished) return
+    if (link.entry === undefined || connection.wasEstablished) return
     for (const name of link.entry.names) {
       this.connects.failed(name, () => connectFailed(name, reason))
     }
   }
 
   released(connection: PeerConnection): void {
-    this.#links.delete(connection.connectionId)
-    if (this.#links.size === 0) this.#observer.allReleased()
-  }
-
-  #duplicateRefused(connection: PeerConnection, { entry, attempt }: Link): void {
-    this.duplicatesRefused += 1
-    const incumbent = entry?.slot.state.incumbent
-    if (!incumbent || !connection.hasHello || attempt !== undefined) return
-    const { instanceId } = connection.hello
-    if (instanceId !== incumbent.instanceId) {
-      this.#sharedAddresses.refused(connection.key, instanceId)
-    }
-  }
-
-  /** A connection that never was established ended. What it costs is for the slot to say, not the text. */
-  #handshakeEnded(link: Link, reason: CloseReason): void {
-    const { attempt, connection } = link
-    if (attempt === undefined) {
-      if (reason.kind !== 'duplicate') this.#observer.inboundRefused(connection.remote, reason)
-      return
-    }
-    if ((link.entry ?? attempt.entry).isConnected || isOurChoice(reason)) return
-    const elsewhere = reason.kind === 'duplicate' ? this.#connectedElsewhere(connection) : undefined
-    if (elsewhere !== undefined) this.dialer.connectedElsewhere(attempt, elsewhere)
-    if (!attempt.isSelf && !isOurBan(reason)) {
-      this.dialer.ended(attempt.entry, outcomeOf(reason), describeReason(reason))
-    }
-    if (reason.kind !== 'duplicate') {
-      this.#observer.dialFailed(attempt, connectFailed(attempt.entry, reason))
-    }
-  }
-
-  /** The peer as which the process at the other end is connected already. */
-  #connectedElsewhere(refused: PeerConnection): PeerEntry | undefined {
-    if (!refused.hasHello) return undefined
-    const { instanceId } = refused.hello
-    const connection = [...this.#incumbents.values()].find(
-      ({ hello }) => hello.instanceId === instanceId,
-    )
-    return connection && this.#links.get(connection.connectionId)?.entry
+    this.#table.released(connection.connectionId)
+    if (this.#table.size === 0) this.#observer.allReleased()
   }
 
   #handle(connection: PeerConnection, event: SlotEvent): void {
-    const entry = this.#links.get(connection.connectionId)?.entry
+    const entry = this.#table.get(connection.connectionId)?.entry
     if (entry !== undefined) this.#elections.handle(entry, event)
   }
 
@@ -554,7 +508,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
       limits: this.#limits,
     })
     const link: Link = { connection, entry: attempt?.entry, attempt }
-    this.#links.set(id, link)
+    this.#table.add(link)
     this.#startHandshake(link)
     connection.open()
     return connection
@@ -583,22 +537,10 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
   }
 
   #closeHandshakes(entry: PeerEntry, reason: CloseReason): void {
-    for (const { connection, entry: owner } of [...this.#links.values()]) {
-      if (owner === entry && !connection.isConnected) connection.closeFor(reason)
+    for (const { connection, entry: owner } of [...this.#table.handshaking]) {
+      if (owner === entry) connection.closeFor(reason)
     }
     this.abandonDial(entry)
-  }
-
-  /** Inbound connections of other peers that are established, or whose HELLO was valid. */
-  #inbound(but: PeerEntry | undefined): Inbound[] {
-    const inbound = new Map<PeerEntry, Inbound>()
-    for (const { connection, entry } of this.#links.values()) {
-      if (connection.direction !== 'inbound' || connection.isClosed) continue
-      if (entry === undefined || entry === but) continue
-      const isInPlace = inbound.get(entry)?.connection.isConnected === true
-      if (!isInPlace) inbound.set(entry, { entry, connection })
-    }
-    return [...inbound.values()]
   }
 
   /** The entry of the peer that a HELLO speaks of: it says more than the address that was dialled. */
@@ -620,36 +562,20 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     if (dialled === peer) return
     debug('%s leads to %s', dialled.key, peer.key)
     this.#elections.handle(dialled, { kind: 'closed', id: connection.connectionId })
-    const incumbent = this.#incumbents.get(peer.key)
+    const incumbent = this.incumbents.get(peer.key)
     if (incumbent !== undefined) this.connects.resolve(dialled, incumbent)
   }
 }
 
 const tooManyPeers: CloseReason = { kind: 'busy', by: 'us', text: 'too many known peers' }
 
-function isPendingInbound({ connection }: Link): boolean {
-  return connection.direction === 'inbound' && !connection.isConnected && !connection.isClosed
-}
-
-/** Ends of a handshake that this node's user wanted: they say nothing about the peer. */
-function isOurChoice(reason: CloseReason): boolean {
-  return reason.by === 'us' && (reason.kind === 'shutdown' || reason.kind === 'disconnected')
-}
-
-/** The ban itself says how long there is no dial: nothing is left of it when it ends. */
-function isOurBan(reason: CloseReason): boolean {
-  return reason.kind === 'banned' && reason.by === 'us'
+function isInbound({ connection }: Link): boolean {
+  return connection.direction === 'inbound'
 }
 
 /** A user ended the connection, here or there: only a kept peer is dialled again, and not by the end that did. */
 function isUnwanted(entry: PeerEntry, reason: CloseReason): boolean {
   return reason.kind === 'disconnected' && (reason.by === 'us' || !entry.isKept)
-}
-
-function connectFailed(entry: PeerEntry, reason: CloseReason): HoldfastError {
-  if (reason.kind === 'self')
-    return new HoldfastError('SELF', `${entry.key} is this node itself`, { reason })
-  return new HoldfastError('CONNECT_FAILED', `${entry.key}: ${describeReason(reason)}`, { reason })
 }
 
 function asDialError(error: unknown): HoldfastError {

@@ -200,6 +200,11 @@ export class PeerConnection implements ServicePeer {
     })
   }
 
+  /** It is established, or was. */
+  get wasEstablished(): boolean {
+    return !Number.isNaN(this.establishedAtMs)
+  }
+
   get isConnected(): boolean {
     return this.#stage === 'established'
   }
