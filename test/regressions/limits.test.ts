@@ -6,7 +6,9 @@ import type { RawConnection } from '../support/raw-peer.js'
 import { World, type SimulatedNode } from '../support/simulated-node.js'
 
 const own = '1.0.0.1'
-const { acceptBurst, busyRetryMs, maxInboundPerSubnet } = defaultConnectionLimits
+const { acceptBurst, backoffBaseMs, backoffMaxMs, busyRetryMs, maxInbound, maxInboundPerSubnet } =
+  defaultConnectionLimits
+const hourMs = 3_600_000
 
 function come(world: World, node: SimulatedNode, ip: string): RawConnection {
   return world.raw(ip, { listen: false }).dial(node.host).shakeHands({ decides: false })
@@ -42,6 +44,49 @@ describe('inbound', () => {
     // Our own dial to the kept one may have to end first.
     await world.advance(10_000)
     expect(node.connections.status().inbound).toBe(maxInboundPerSubnet + 3)
+  })
+
+  test('of 200 addresses in 3 subnets fills 16 slots of each, and honest peers come in all the same', async () => {
+    expect([maxInbound, maxInboundPerSubnet]).toEqual([125, 16])
+    const world = new World()
+    const node = await world.running(own)
+    const attackers = Array.from(
+      { length: 200 },
+      (_, index) => `8.8.${(index % 3) + 1}.${Math.floor(index / 3) + 1}`,
+    )
+    let most = 0
+    const isAttacker = (ip: string): boolean => /^8\.8\.[123]\./.test(ip)
+    const attackersIn = (): number =>
+      node.connections.peers().filter(({ ip }) => isAttacker(ip)).length
+    node.connections.on('peerConnected', () => (most = Math.max(most, attackersIn())))
+    // All at once, and then all of them again and again for three minutes, as fast as they may.
+    const dialling = attackers.map((ip) => world.raw(ip, { listen: false }))
+    const held = new Map<string, RawConnection>()
+    const attack = (): void => {
+      for (const raw of dialling) {
+        const { host } = raw.transport
+        if (held.get(host)?.isClosed === false) continue
+        held.set(host, raw.dial(own).shakeHands({ decides: false }))
+      }
+    }
+    const honest: RawConnection[] = []
+    for (let minute = 0; minute < 3; minute += 1) {
+      attack()
+      await world.advance(1_000)
+      attack()
+      await world.advance(58_000)
+      const before = attackersIn()
+      honest.push(...(await crowd(world, node, inSubnet(10 + minute, 16))))
+      expect(attackersIn()).toBe(before)
+    }
+    expect(most).toBe(3 * maxInboundPerSubnet)
+    expect(honest).toHaveLength(3 * 16)
+    expect(honest.filter(({ isOpen }) => !isOpen)).toEqual([])
+    expect(node.connections.status().inbound).toBe(3 * maxInboundPerSubnet + 3 * 16)
+    // There is room for some more of others, and none for one more of theirs.
+    const [late, neighbour] = await crowd(world, node, ['9.9.9.9', '8.8.1.250'])
+    expect([late!.isOpen, neighbour!.farewell?.code]).toEqual([true, byeCodes.busy])
+    expect(node.disconnected).toEqual([])
   })
 
   test('is taken also at a full node from a peer that is connected: the election decides (F14)', async () => {
@@ -150,6 +195,32 @@ describe('the rate of one address', () => {
     )
     await world.advance(200)
     expect(raws.filter(({ isOpen }) => isOpen).length).toBeLessThanOrEqual(acceptBurst)
+  })
+
+  test('is remembered of the 4,096 addresses that came last, and of no more', async () => {
+    const world = new World({ latencyMs: 1 })
+    const node = await world.running(own)
+    const [first, second] = ['8.8.1.1', '8.8.2.1'].map((ip) => world.raw(ip, { listen: false }))
+    // Both come so often that they are not even answered any more.
+    for (const raw of [first!, second!]) {
+      const dials = Array.from({ length: 2 * acceptBurst }, () => raw.dial(own))
+      await world.advance(10)
+      expect(dials.at(-1)).toMatchObject({ isClosed: true, received: [] })
+    }
+    // Then others, one connection each: with the second that is as many as are remembered.
+    for (let n = 0; n < 4_095; n += 1) {
+      const raw = world.raw(`20.0.${n >> 8}.${n & 255}`, { listen: false })
+      raw.dial(own)
+      if (n % 64 === 63) await world.advance(1)
+    }
+    await world.advance(10)
+    // No flood of other addresses, short of that, gives a budget back.
+    const remembered = second!.dial(own)
+    const forgotten = first!.dial(own)
+    await world.advance(10)
+    expect(remembered.farewell?.text).toBe('too many connections from this address')
+    // It is one that never came before: admitted as far as handshakes have room.
+    expect(forgotten.isOpen).toBe(true)
   })
 
   test('is no matter for a kept peer, an allowed one, or this machine', async () => {
@@ -309,6 +380,86 @@ describe('eviction', () => {
       byeCodes.evicted,
       20,
     ])
+  })
+
+  /** A full node with eviction, and one more that keeps it, which is the one to go for a newcomer. */
+  async function fullWithNode() {
+    const world = new World({ seed: 4 })
+    const node = await world.running(own, {
+      maxInbound: 20,
+      maxOutbound: 0,
+      evictsInbound: true,
+    })
+    const strangers = await crowd(
+      world,
+      node,
+      ips.filter((ip) => ip !== '8.8.1.16'),
+    )
+    const dials: number[] = []
+    // Without patience: only its backoff holds it.
+    const evictable = await world.running('8.8.1.16', {
+      patienceMs: 0,
+      wrapTransport: (transport) => ({
+        name: transport.name,
+        defaultPort: transport.defaultPort,
+        listen: transport.listen!.bind(transport),
+        dial: (...given) => {
+          dials.push(world.clock.now())
+          return transport.dial(...given)
+        },
+      }),
+    })
+    evictable.connections.keep(own)
+    await world.clock.runUntil(() => evictable.connected.length === 1, { maxMs: 1_000 })
+    await world.advance(100)
+    expect(node.connections.status().inbound).toBe(20)
+    dials.length = 0
+    /** A stranger comes, for whom the node goes. */
+    const newcomer = async (ip: string): Promise<RawConnection> => {
+      const { length } = evictable.disconnected
+      const raw = come(world, node, ip)
+      await world.clock.runUntil(() => evictable.disconnected.length > length, { maxMs: 1_000 })
+      expect(evictable.reasons.slice(length)).toMatchObject([{ kind: 'evicted', by: 'peer' }])
+      return raw
+    }
+    return { world, node, evictable, dials, newcomer }
+  }
+
+  test('of a node is followed by one dial soon, and by others no sooner than it was told', async () => {
+    const { world, evictable, dials, newcomer } = await fullWithNode()
+    await newcomer('8.8.20.1')
+    const evictedMs = world.clock.now()
+    await world.advance(hourMs)
+    // It is refused, as busy, as long as its subnet is the largest.
+    expect(evictable.connected).toHaveLength(1)
+    expect(dials[0]! - evictedMs).toBeLessThanOrEqual(backoffBaseMs)
+    const pauses = dials.slice(1).map((atMs, index) => atMs - dials[index]!)
+    expect(Math.min(...pauses)).toBeGreaterThanOrEqual(busyRetryMs)
+    expect(Math.max(...pauses)).toBeLessThanOrEqual(backoffMaxMs + 100)
+    expect(evictable.bugs).toEqual([])
+  })
+
+  test('of a node again and again, as soon as it is back, does not make it dial in a tight loop', async () => {
+    const { world, evictable, dials, newcomer } = await fullWithNode()
+    const startMs = world.clock.now()
+    let round = 0
+    for (; world.clock.now() < startMs + hourMs; round += 1) {
+      // The place is free again at once, so that no dial is ever refused.
+      const latest = await newcomer(`9.1.${round}.1`)
+      latest.destroy()
+      const pauseFromMs = world.clock.now()
+      await world.clock.runUntil(() => evictable.connected.length > round + 1, {
+        maxMs: backoffMaxMs + 1_000,
+      })
+      // The ceiling grows with each, for no connection lived long: from a second to the cap.
+      expect(dials).toHaveLength(round + 1)
+      const ceilingMs = Math.min(backoffMaxMs, backoffBaseMs * 2 ** round)
+      expect(dials[round]! - pauseFromMs).toBeLessThanOrEqual(ceilingMs)
+      expect(evictable.entry(own).dial.backoffSteps).toBe(round + 1)
+    }
+    // Half of the ceiling on average: some 500 s for the first ten, and then 150 s each.
+    expect(round).toBeGreaterThan(10)
+    expect(round).toBeLessThan(45)
   })
 
   test('happens to nobody where it is not enabled', async () => {

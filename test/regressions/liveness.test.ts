@@ -34,6 +34,30 @@ describe.each(directions)('over an %s connection', (direction) => {
     expect(raw.all('ping')).toHaveLength(3)
   })
 
+  test.each(
+    [1_000, 30_000, 90_000].flatMap((intervalMs) =>
+      [0.1, 1, 7.5].map((intervals) => ({ intervalMs, timeoutMs: intervals * intervalMs })),
+    ),
+  )(
+    'the timeout fires with an interval of $intervalMs ms and a timeout of $timeoutMs ms (F47)',
+    async ({ intervalMs, timeoutMs }) => {
+      const world = new World()
+      const limits = { pingIntervalMs: intervalMs, pongTimeoutMs: timeoutMs }
+      const node = await world.running('10.0.0.1', limits)
+      const raw = await establish(direction, node, world)
+      await world.advance(10 * intervalMs)
+      expect(node.disconnected).toEqual([])
+      const { roundTrip } = node.peer
+      await world.clock.runUntil(() => roundTrip.pingsSent === roundTrip.pongsReceived)
+      raw.answersPings = false
+      const dueMs = (await nextPingMs(world, node)) + 2 * intervalMs + timeoutMs
+      await world.advance(dueMs - world.clock.now() - 1)
+      expect([raw.isOpen, node.reasons]).toEqual([true, []])
+      await world.advance(1)
+      expect(node.reasons).toEqual([{ kind: 'ping-timeout', by: 'us', missed: 3 }])
+    },
+  )
+
   test('a pong for an earlier ping counts (F48)', async () => {
     const world = new World()
     const node = await world.running('10.0.0.1', { pingIntervalMs: 3_000 })
@@ -166,6 +190,11 @@ const treatment = fc.record({
   direction: fc.constantFrom(...directions),
   isKept: fc.boolean(),
   isAdded: fc.boolean(),
+  isAllowed: fc.boolean(),
+  isHurried: fc.boolean(),
+  isUseful: fc.boolean(),
+  isAuthorized: fc.boolean(),
+  evictsInbound: fc.boolean(),
   stableAfterMs: fc.constantFrom(101_000, 120_000, 10_000_000),
   maxInbound: fc.constantFrom(1, 125),
   localIp: fc.constantFrom(undefined, '10.0.0.1', '0.0.0.0'),
@@ -175,16 +204,20 @@ const treatment = fc.record({
 test('no peer is exempt from the ping timeout (F50)', async () => {
   await fc.assert(
     fc.asyncProperty(treatment, async (treated) => {
-      const { direction, isKept, isAdded, talksUntilMs, localIp, ...limits } = treated
+      const { direction, isKept, isAdded, talksUntilMs, localIp, ...rest } = treated
+      const { isAllowed, isHurried, isUseful, isAuthorized, ...limits } = rest
       const world = new World()
       const node = await world.running('10.0.0.1', {
-        stableAfterMs: limits.stableAfterMs,
-        maxInbound: limits.maxInbound,
+        ...limits,
         ...(localIp === undefined ? {} : { localIp }),
+        ...(isAuthorized ? { authorize: () => true } : {}),
       })
+      if (isAllowed) node.registry.access.allow(host)
       if (isAdded) node.registry.add(host)
       const raw = await establish(direction, node, world)
       if (isKept) node.connections.keep(host)
+      if (isHurried) node.connections.hurry(host)
+      if (isUseful) node.peer.useful()
       await world.advance(talksUntilMs)
       expect([node.connected.length, node.disconnected]).toEqual([1, []])
       raw.answersPings = false
@@ -271,30 +304,46 @@ class Mute implements Transport {
 test.each(directions)(
   'a transport that dies without saying so is reaped by the pings: %s (F53)',
   async (direction) => {
-    const world = new World()
-    let transport: Mute | undefined
-    const node = await world.running('10.0.0.1', {
-      wrapTransport: (inner) => (transport = new Mute(inner)),
-    })
-    // The other end notices nothing: its own dial would find the dead connection before the pings do.
-    const other = await world.running(host, { pingIntervalMs: 600_000 })
-    const [dialler, acceptor] = direction === 'outbound' ? [node, other] : [other, node]
-    void dialler.connections.connect(acceptor.host)
-    await world.advance(1_000)
-    node.connections.keep(host)
-    expect(node.directions).toEqual([direction])
-    const dialled = node.transport.dialled.length
-    transport!.die()
-    const firstMs = await nextPingMs(world, node)
-    await world.clock.runUntil(() => node.disconnected.length > 0, { maxMs: 600_000 })
-    expect(world.clock.now() - firstMs).toBeCloseTo(2 * pingIntervalMs + pongTimeoutMs, 3)
-    expect(node.reasons).toEqual([{ kind: 'ping-timeout', by: 'us', missed: 3 }])
-    // The other end is alive and holds the dead connection; the dial takes its place, and stays.
-    await world.advance(60_000)
-    expect(node.transport.dialled.length).toBeGreaterThan(dialled)
-    expect(node.connected).toHaveLength(2)
-    await world.advance(600_000)
-    expect(node.disconnected).toHaveLength(1)
-    expect(node.connections.peers()).toHaveLength(1)
+    await fc.assert(
+      fc.asyncProperty(fc.nat(10_000), fc.nat({ max: 100_000 }), async (seed, diesAfterMs) => {
+        const world = new World({ seed })
+        let transport: Mute | undefined
+        const node = await world.running('10.0.0.1', {
+          wrapTransport: (inner) => (transport = new Mute(inner)),
+        })
+        // The other end notices nothing: its own dial would find the dead connection before the pings do.
+        const other = await world.running(host, { pingIntervalMs: 600_000 })
+        const [dialler, acceptor] = direction === 'outbound' ? [node, other] : [other, node]
+        void dialler.connections.connect(acceptor.host)
+        await world.advance(1_000 + diesAfterMs)
+        node.connections.keep(host)
+        expect(node.directions).toEqual([direction])
+        const dialled = node.transport.dialled.length
+        // A ping whose pong dies with the transport is the first that is missed, and not the next one.
+        const { pingsSent, pongsReceived } = node.peer.roundTrip
+        transport!.die()
+        const nextMs = await nextPingMs(world, node)
+        const firstMs = pingsSent > pongsReceived ? nextMs - pingIntervalMs : nextMs
+        await world.clock.runUntil(() => node.disconnected.length > 0, { maxMs: 600_000 })
+        expect(world.clock.now() - firstMs).toBeCloseTo(2 * pingIntervalMs + pongTimeoutMs, 3)
+        expect(node.reasons).toEqual([{ kind: 'ping-timeout', by: 'us', missed: 3 }])
+        // The other end is alive and holds the dead connection; the dial takes its place, and stays.
+        await world.advance(60_000)
+        expect(node.transport.dialled.length).toBeGreaterThan(dialled)
+        expect(node.connected).toHaveLength(2)
+        await world.advance(600_000)
+        expect(node.disconnected).toHaveLength(1)
+        expect(node.connections.peers()).toHaveLength(1)
+      }),
+      // The dice of which a pong was on its way, at one end or at both.
+      {
+        seed: 53,
+        numRuns: 20,
+        examples: [
+          [154, 0],
+          [290, 0],
+        ],
+      },
+    )
   },
 )
