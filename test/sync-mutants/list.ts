@@ -93,8 +93,8 @@ export const syncMutants: readonly SyncMutant[] = [
     edits: [
       {
         file: 'src/rules/sync/phase.ts',
-        find: 'now - job.sinceMs >= state.config.limits.slowMs',
-        replace: 'now < job.sinceMs',
+        find: 'now >= job.sinceMs + state.config.limits.slowMs',
+        replace: 'now < job.sinceMs - state.config.limits.slowMs',
       },
     ],
     test: store,

@@ -48,8 +48,10 @@ export const misdeeds = {
   /** A genuine chain that leaves the honest one near its end, is shorter, and claims to be longer. */
   otherFork: (chain, n) => {
     const { height, payload } = chain.tip
+    // There is no shorter branch of a chain of two.
+    if (height < 2) return serving(chain)
     const at = Math.max(chain.base, height - 2 - ((n * 37) % 500))
-    const fork = branchOff(chain, at, Math.max(1, height - at - 1), payload.length, `fork${n}-`)
+    const fork = branchOff(chain, at, height - at - 1, payload.length, `fork${n}-`)
     return serving(fork, () => statusOf(lie(height + 5), chain.base))
   },
 

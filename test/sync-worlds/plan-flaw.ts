@@ -17,12 +17,10 @@ function spanFlaw(state: SyncState): string | undefined {
     if (span.to < span.from) return `the span ${span.from} to ${span.to} is empty`
     if (nextOf(span) > span.to + 1) return `the span from ${span.from} holds more than itself`
     next = span.to + 1
-    let below: string | undefined
-    for (const [index, { block }] of span.held.entries()) {
-      if (block.height !== span.from + index) return `block ${block.height} is out of place`
-      if (below !== undefined && block.previousHash !== below) return `${block.height} has no link`
-      below = block.hash
-    }
+    // Blocks are only added at the end and taken at the beginning: looked at when they were the last.
+    const [last, below] = [span.held.at(-1)?.block, span.held.at(-2)?.block]
+    if (last !== undefined && last.height !== nextOf(span) - 1) return `${last.height} is astray`
+    if (below !== undefined && last?.previousHash !== below.hash) return 'blocks without a link'
     for (const request of span.requests) {
       if (isComplete(span) && isOpen(request)) return `a complete span is asked for`
       if (request.purpose.kind !== 'span' || request.purpose.span !== span) {

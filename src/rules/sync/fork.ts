@@ -4,7 +4,7 @@ import { isBetter, isForkCandidate, topOf } from './claims.js'
 import type { HashesResult } from './inputs.js'
 import { checkpointOf } from './limits.js'
 import { isRun, lastCommon, locatorHeights } from './locator.js'
-import { blocksIn, spanBytesOf } from './pace.js'
+import { blocksIn, isProven, spanBytesOf } from './pace.js'
 import {
   askForBlocks,
   askForHeaders,
@@ -30,11 +30,16 @@ import { costOf } from './window.js'
 
 const maxHeaders = 2_000
 
-/** Starts a fork attempt where one is called for, and moves the one that is under way. */
+/** Moves the fork attempt that is under way, and starts one where one is called for. */
 export function planFork(turn: Turn): void {
+  const { fork } = turn.state
+  if (fork !== undefined) move(turn, fork)
+  // Also when the one before has just ended: nothing else may happen that would start the next.
+  if (turn.state.fork === undefined) startFork(turn)
+}
+
+function move(turn: Turn, fork: ForkAttempt): void {
   const { state, now } = turn
-  const { fork } = state
-  if (fork === undefined) return startFork(turn)
   if (fork.stage.kind === 'committing') return
   const peer = state.peers.get(fork.connection)
   if (peer === undefined) return endFork(turn)
@@ -42,21 +47,35 @@ export function planFork(turn: Turn): void {
     endFork(turn)
     return fail(turn, peer)
   }
+  if (fork.held.length === 0 && isHeldBack(turn, peer)) return endFork(turn)
   if (restUntilMs(state, peer.key) > now || peer.busyUntilMs > now) return
   if (fork.stage.kind === 'searching') search(turn, peer, fork.stage.locator)
   if (fork.stage.kind === 'fetching') fetchBranch(turn, fork, peer, fork.stage.ancestor)
 }
 
-/** One at a time, the least recently tried peer first, so that nobody can hold the others back. */
-function startFork(turn: Turn): void {
-  const { state, now } = turn
-  if (state.tip === null || !state.isTipKnown) return
+/** Whether the attempt waits for a peer that failed it, while another one could be tried. */
+const isHeldBack = (turn: Turn, { key }: SyncPeer): boolean =>
+  isCoolingDown(turn.state, key, turn.now) && nextToTry(turn) !== undefined
+
+/**
+ * The least recently tried one first, so that nobody can hold the others back; of those never tried,
+ * one that has shown that it delivers.
+ */
+function nextToTry({ state, now }: Turn): SyncPeer | undefined {
   let best: SyncPeer | undefined
   for (const peer of state.peers.values()) {
     if (!isForkCandidate(state, peer, now)) continue
     if (isCoolingDown(state, peer.key, now) || peer.busyUntilMs > now) continue
-    if (best === undefined || triedAtMs(state, peer) < triedAtMs(state, best)) best = peer
+    if (best === undefined || isSooner(state, peer, best)) best = peer
   }
+  return best
+}
+
+/** One at a time. */
+function startFork(turn: Turn): void {
+  const { state, now } = turn
+  if (state.tip === null || !state.isTipKnown) return
+  const best = nextToTry(turn)
   if (best === undefined) return
   recordOf(state, best.key).forkTriedAtMs = now
   best.branch = { kind: 'other' }
@@ -72,6 +91,11 @@ function startFork(turn: Turn): void {
   }
   const heights = locatorHeights(state.tip.height, state.base, state.config.limits.maxReorgDepth)
   turn.effects.push({ kind: 'readHashes', token, heights })
+}
+
+function isSooner(state: SyncState, peer: SyncPeer, best: SyncPeer): boolean {
+  const [its, bests] = [triedAtMs(state, peer), triedAtMs(state, best)]
+  return its < bests || (its === bests && isProven(state, peer) && !isProven(state, best))
 }
 
 const triedAtMs = (state: SyncState, peer: SyncPeer): number =>

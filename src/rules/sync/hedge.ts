@@ -49,9 +49,8 @@ export function nextHedgeAtMs(state: SyncState, now: number): number {
   let next = Infinity
   for (const { span } of waitingSpans(state)) {
     if (span.requests.size >= maxRequestsPerSpan) continue
-    const { lateAtMs, hopelessAtMs } = owedFor(state, span, now)
-    if (lateAtMs > now) next = Math.min(next, lateAtMs)
-    else if (hopelessAtMs > now) next = Math.min(next, hopelessAtMs)
+    const { lateAtMs, nextHopelessAtMs } = owedFor(state, span, now)
+    next = Math.min(next, lateAtMs > now ? lateAtMs : nextHopelessAtMs)
   }
   return next
 }
@@ -74,23 +73,27 @@ function* waitingSpans(state: SyncState): Generator<WaitingSpan> {
 }
 
 interface Owed {
-  /** When all who were asked for the span are late, and when nothing is expected of any of them. */
+  /** When all who were asked for the span are late. */
   readonly lateAtMs: number
-  readonly hopelessAtMs: number
+  /** When nothing is expected any longer of one of whom something is. */
+  readonly nextHopelessAtMs: number
   /** When the first of them should have delivered it. */
   readonly expectedAtMs: number
 }
 
 function owedFor(state: SyncState, span: Span, now: number): Owed {
-  let owed: Owed = { lateAtMs: -Infinity, hopelessAtMs: -Infinity, expectedAtMs: Infinity }
+  let owed: Owed = { lateAtMs: -Infinity, nextHopelessAtMs: Infinity, expectedAtMs: Infinity }
   for (const request of span.requests) {
     const peer = state.peers.get(request.connection)
     if (peer === undefined) continue
     const { lateAtMs, hopelessAtMs } = latenessOf(state, request, peer)
-    const atMs = hopelessAtMs <= now ? Infinity : expectedAtMs(state, request, peer, now)
+    const isHopeless = hopelessAtMs <= now
+    const atMs = isHopeless ? Infinity : expectedAtMs(state, request, peer, now)
     owed = {
       lateAtMs: Math.max(owed.lateAtMs, lateAtMs),
-      hopelessAtMs: Math.max(owed.hopelessAtMs, hopelessAtMs),
+      nextHopelessAtMs: isHopeless
+        ? owed.nextHopelessAtMs
+        : Math.min(owed.nextHopelessAtMs, hopelessAtMs),
       expectedAtMs: Math.min(owed.expectedAtMs, atMs),
     }
   }

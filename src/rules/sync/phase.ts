@@ -4,11 +4,14 @@ import type { StallReason, SyncPhase } from './notices.js'
 import { isSetAside } from './standing.js'
 import { frontOf, tell, type SyncPeer, type SyncState, type Turn } from './state.js'
 
-/** What sync is doing, derived from everything that is known at `now`. */
+/**
+ * What sync is doing, derived from everything that is known at `now`. A wait is over at the very sum for
+ * which its timer is set: a difference may be rounded to less, and only the heartbeat would see it.
+ */
 export function phaseOf(state: SyncState, now: number): SyncPhase {
   if (!state.isRunning) return { kind: 'stopped' }
   const { job, trouble } = state
-  if (job !== undefined && now - job.sinceMs >= state.config.limits.slowMs) {
+  if (job !== undefined && now >= job.sinceMs + state.config.limits.slowMs) {
     return stalled(job.kind === 'validate' ? 'validation-slow' : 'store-slow')
   }
   if (trouble !== undefined) return { kind: 'paused', error: trouble.error }
@@ -48,7 +51,7 @@ const isProbing = (state: SyncState, peers: readonly SyncPeer[], now: number): b
   state.phase.kind !== 'synced' &&
   peers.some(
     ({ chain, connectedAtMs }) =>
-      chain === 'unknown' && now - connectedAtMs < state.config.limits.probeMs,
+      chain === 'unknown' && now < connectedAtMs + state.config.limits.probeMs,
   )
 
 function phaseBehind(state: SyncState, ahead: readonly SyncPeer[], now: number): SyncPhase {
@@ -58,7 +61,7 @@ function phaseBehind(state: SyncState, ahead: readonly SyncPeer[], now: number):
   const hasWork = state.requests.size > 0 || state.job !== undefined || state.fork !== undefined
   if (hasWork || ahead.some(isUseful)) {
     const sinceMs = Math.max(state.tipMovedAtMs, state.behindSinceMs ?? now)
-    const isStuck = now - sinceMs >= state.config.limits.noProgressMs
+    const isStuck = now >= sinceMs + state.config.limits.noProgressMs
     return isStuck ? stalled('no-progress') : { kind: 'syncing' }
   }
   if (state.rejection?.height === front) return stalled('rejected')
