@@ -10,6 +10,12 @@ export interface Effort {
   readonly pingMs: number
   /** Whether those that take long to connect take part in the crowd. */
   readonly crowdOfSlow: boolean
+  readonly syncRounds: number
+  /** Of each chain, unless that were too many blocks. */
+  readonly syncBytes: number
+  /** Of the chain of which no more than the window may be in memory. */
+  readonly memoryBytes: number
+  readonly races: number
 }
 
 export const efforts: Readonly<Record<Effort['name'], Effort>> = {
@@ -21,6 +27,10 @@ export const efforts: Readonly<Record<Effort['name'], Effort>> = {
     crowdBefore: 300,
     pingMs: 4_000,
     crowdOfSlow: true,
+    syncRounds: 3,
+    syncBytes: 128_000_000,
+    memoryBytes: 400_000_000,
+    races: 200,
   },
   quick: {
     name: 'quick',
@@ -30,6 +40,10 @@ export const efforts: Readonly<Record<Effort['name'], Effort>> = {
     crowdBefore: 200,
     pingMs: 1_500,
     crowdOfSlow: false,
+    syncRounds: 1,
+    syncBytes: 16_000_000,
+    memoryBytes: 100_000_000,
+    races: 50,
   },
   smoke: {
     name: 'smoke',
@@ -39,5 +53,9 @@ export const efforts: Readonly<Record<Effort['name'], Effort>> = {
     crowdBefore: 10,
     pingMs: 200,
     crowdOfSlow: false,
+    syncRounds: 1,
+    syncBytes: 100_000,
+    memoryBytes: 1_000_000,
+    races: 5,
   },
 }

@@ -4,9 +4,12 @@ import { crowdFigures, measureCrowd } from './crowd.js'
 import { entrantsAmong } from './entrants.js'
 import { machineFacts } from './machine.js'
 import { benchOptions, help, type BenchOptions } from './options.js'
+import { measureRaces } from './race.js'
 import { drawReport } from './report.js'
 import { compareResults, formatRow, readResults, type Results } from './results.js'
 import { Samples, type Figure, type Row } from './samples.js'
+import { measureSync } from './sync.js'
+import { measureSyncMemory } from './sync-memory.js'
 import { measureStreams, smallMessages } from './streams.js'
 
 /** A limit that is slow flatters everybody. */
@@ -35,6 +38,11 @@ async function measure(options: RunOptions): Promise<Results> {
     )
     await measureCrowd(quickOnes, effort, samples)
     for (const figure of crowdFigures) print(figure)
+  }
+  await measureSync(entrants, effort, samples, isWanted, print)
+  if (only.includes('holdfast')) {
+    await measureSyncMemory(effort, samples, isWanted, print)
+    await measureRaces(effort, samples, isWanted, print)
   }
   return { machine, rows: samples.rows() }
 }

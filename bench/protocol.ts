@@ -1,5 +1,40 @@
 import type { ContestantName } from './contestants/contestant.js'
 
+/** A chain of generated blocks, and who serves it. */
+export interface ChainOrder {
+  readonly contestant: 'raw' | 'holdfast'
+  readonly blockBytes: number
+  readonly count: number
+  readonly peers: number
+}
+
+export interface SyncOrder extends Omit<ChainOrder, 'peers'> {
+  readonly addresses: readonly string[]
+  readonly store: 'memory' | 'level'
+  /** What the store takes at most, where that is what is measured. */
+  readonly storeBytesPerSecond?: number
+  /** The sync is given up after so long, where what it took until then is enough. */
+  readonly atMostMs?: number
+}
+
+export interface SyncFigures {
+  readonly seconds: number
+  readonly cpuSeconds: number
+  readonly loopP99Ms: number
+  readonly peakBytes: number
+  /** NaN where nobody pings. */
+  readonly pingP99Ms: number
+}
+
+/** How a race looks from one end. */
+export interface RaceEnd {
+  readonly settledMs: number
+  /** How often it was told that the peer is connected. */
+  readonly events: number
+  readonly local: string
+  readonly remote: string
+}
+
 /** What a worker can be told, and what it answers. */
 export interface Orders {
   /** Begins to serve; answers the address. */
@@ -43,6 +78,15 @@ export interface Orders {
     readonly order: { readonly address: string; readonly count: number; readonly atOnce: number }
     readonly answer: number
   }
+  serveChain: { readonly order: ChainOrder; readonly answer: readonly string[] }
+  sync: { readonly order: SyncOrder; readonly answer: SyncFigures }
+  /** Makes a node that races; answers its address. */
+  raceNode: { readonly order: { readonly ip: string }; readonly answer: string }
+  race: {
+    readonly order: { readonly address: string; readonly atMs: number }
+    readonly answer: RaceEnd
+  }
+  raceOver: { readonly order: null; readonly answer: null }
   /** After garbage collection, in bytes. */
   memory: {
     readonly order: null

@@ -60,6 +60,8 @@ export function median(values: readonly number[]): number {
 }
 
 /** Round by round, so that what slowed down a whole round counts for nothing. */
-function ratioOf(values: readonly number[], limit: readonly number[]): number {
-  return median(values.slice(0, limit.length).map((value, round) => value / (limit[round] ?? 0)))
+function ratioOf(values: readonly number[], limit: readonly number[]): number | null {
+  const ratios = values.slice(0, limit.length).map((value, round) => value / (limit[round] ?? 0))
+  const ratio = median(ratios)
+  return Number.isFinite(ratio) ? ratio : null
 }

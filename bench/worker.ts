@@ -1,7 +1,9 @@
 /** One process of the benchmark: serves a contestant, or drives one. It ends with its parent. */
+import { serveChain, syncChain } from './chain.js'
 import { contestant } from './contestants/all.js'
 import type { Client, Link, Service } from './contestants/contestant.js'
 import { flood, inFlight, roundTrips } from './load.js'
+import { RaceNode } from './race-node.js'
 import type { Answer, OrderName, Orders, Request } from './protocol.js'
 
 type Handlers = {
@@ -11,6 +13,7 @@ type Handlers = {
 }
 
 let service: Service | undefined
+let raceNode: RaceNode | undefined
 let openLink: Link | undefined
 const clients: Client[] = []
 let sent = 0
@@ -67,6 +70,20 @@ const handlers: Handlers = {
     }
     await Promise.all(Array.from({ length: atOnce }, dialNext))
     return (performance.now() - startedMs) / 1_000
+  },
+  serveChain,
+  sync: syncChain,
+  raceNode: ({ ip }) => {
+    raceNode = new RaceNode(ip)
+    return raceNode.start()
+  },
+  race: ({ address, atMs }) => {
+    if (raceNode === undefined) throw new Error('there is no node')
+    return raceNode.race(address, atMs)
+  },
+  raceOver: async () => {
+    await raceNode?.over()
+    return null
   },
   memory: () => {
     // Finalizers of one collection free what the next one finds.
