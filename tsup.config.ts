@@ -1,28 +1,47 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { defineConfig, type Options } from 'tsup'
 
+const entries = {
+  index: 'src/index.ts',
+  tcp: 'src/adapters/tcp.ts',
+  tls: 'src/adapters/tls.ts',
+  memory: 'src/adapters/memory.ts',
+  files: 'src/adapters/files.ts',
+  level: 'src/adapters/level-block-store.ts',
+  testing: 'src/testing/index.ts',
+}
+
+/**
+ * Nobody can import these by name: they cut index.js into files, so that a bundler leaves out the ones
+ * that a program does not use, together with the packages that only they need.
+ */
+const parts = {
+  'parts/errors': 'src/errors.ts',
+  'parts/registry': 'src/peer-registry.ts',
+  'parts/pings': 'src/ping-monitor.ts',
+  'parts/connections': 'src/connection-manager.ts',
+  'parts/sync': 'src/sync-coordinator.ts',
+  'parts/exchange': 'src/peer-exchange.ts',
+  'parts/memory': 'src/peer-memory.ts',
+  'parts/node': 'src/node.ts',
+  'parts/store': 'src/adapters/memory-block-store.ts',
+  'parts/store-checks': 'src/adapters/block-store-checks.ts',
+}
+
 const shared: Options = {
-  entry: {
-    index: 'src/index.ts',
-    tcp: 'src/adapters/tcp.ts',
-    tls: 'src/adapters/tls.ts',
-    memory: 'src/adapters/memory.ts',
-    files: 'src/adapters/files.ts',
-    level: 'src/adapters/level-block-store.ts',
-    testing: 'src/testing/index.ts',
-  },
+  entry: entries,
   target: 'es2022',
   sourcemap: true,
   // One copy of every class, whichever entries a program loads.
   splitting: true,
   removeNodeProtocol: false,
   // typed-emitter would bring rxjs along as a dependency, and its types break ESM consumers.
-  dts: { resolve: ['typed-emitter'] },
+  dts: { entry: entries, resolve: ['typed-emitter'] },
 }
 
 // `npm run build` empties dist first: with `clean` here, one build would delete the other's files.
 export default defineConfig([
-  { ...shared, format: 'esm' },
+  { ...shared, entry: { ...entries, ...parts }, format: 'esm' },
   {
     ...shared,
     format: 'cjs',

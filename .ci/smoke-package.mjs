@@ -79,7 +79,10 @@ function pack() {
 function checkContents(packed) {
   const files = readdirSync(packed, { recursive: true }).map((name) => name.replaceAll('\\', '/'))
   const unexpected = files.filter(
-    (name) => !/^(dist(\/[^/]+)?|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/.test(name),
+    (name) =>
+      !/^(dist(\/(parts(\/[^/]+)?|[^/]+))?|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/.test(
+        name,
+      ),
   )
   assert.deepEqual(unexpected, [], 'the tarball holds more than dist and the documents')
   for (const name of [

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module'
 
 const require = createRequire(import.meta.url)
 
-for (const entry of ['', '/tcp', '/tls', '/memory', '/level', '/testing']) {
+for (const entry of ['', '/tcp', '/tls', '/memory', '/files', '/level', '/testing']) {
   const imported = await import(`holdfast${entry}`)
   const required = require(`holdfast${entry}`)
   assert.deepEqual(Object.keys(imported).sort(), Object.keys(required).sort())

@@ -1,0 +1,3 @@
+const { runSuites } = require('./subjects.cjs')
+
+runSuites(globalThis.test)

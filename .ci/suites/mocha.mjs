@@ -1,0 +1,4 @@
+import { it } from 'mocha'
+import { runSuites } from './subjects.cjs'
+
+runSuites(it)

@@ -1,0 +1,4 @@
+import { test } from 'node:test'
+import { runSuites } from './subjects.cjs'
+
+runSuites(test)

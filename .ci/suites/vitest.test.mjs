@@ -1,0 +1,4 @@
+import { test } from 'vitest'
+import { runSuites } from './subjects.cjs'
+
+runSuites(test)
