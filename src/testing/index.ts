@@ -18,6 +18,10 @@ export {
 } from './test-chain.js'
 export type { TestChain, TestChainOptions } from './test-chain.js'
 export { blockStoreSuite } from './block-store-suite.js'
-export type { BlockStoreSuiteOptions, BlockStoreUnderTest } from './block-store-suite.js'
+export type {
+  BlockStoreSuiteOptions,
+  BlockStoreUnderTest,
+  FaultyBlockStoreUnderTest,
+} from './block-store-suite.js'
 export { transportSuite } from './transport-suite.js'
 export type { TransportSuiteOptions, TransportUnderTest } from './transport-suite.js'

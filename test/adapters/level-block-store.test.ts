@@ -98,6 +98,22 @@ const takesAny = (
 ): LevelDatabase => database
 const takesSublevel: typeof takesAny = (database) => database.sublevel('chain')
 
+for (const when of ['before', 'after'] as const) {
+  describe(`LevelBlockStore on a database that fails ${when} it has written`, () => {
+    blockStoreSuite({
+      // The others were run on such a database above.
+      test: (title, body) => title.includes('at any of its steps') && test(title, body),
+      factory: () => ({ store: new LevelBlockStore({ database: new MemoryLevel() }) }),
+      faultyFactory: (beforeWrite) => {
+        const database = new MemoryLevel()
+        const open = (): LevelBlockStore =>
+          new LevelBlockStore({ database: failing(database, when, beforeWrite), verify: 'all' })
+        return { store: open(), reopen: open, afterKill: open, cleanup: () => database.close() }
+      },
+    })
+  })
+}
+
 for (const storeEncoding of ['buffer', 'view'] as const) {
   for (const isSublevel of [false, true]) {
     const where = isSublevel ? 'in a sublevel of memory-level' : 'in memory-level'
@@ -269,6 +285,24 @@ describe('LevelBlockStore and the database that it was given', () => {
   })
 })
 
+/** The same database, which asks before or after each write whether it fails. */
+function failing(
+  database: LevelDatabase,
+  when: 'before' | 'after',
+  beforeWrite: () => void,
+): LevelDatabase {
+  const write = async (action: () => Promise<void>): Promise<void> => {
+    if (when === 'before') beforeWrite()
+    await action()
+    if (when === 'after') beforeWrite()
+  }
+  return {
+    ...view(database),
+    batch: (operations, options) => write(() => database.batch(operations, options)),
+    clear: (options) => write(() => database.clear(options)),
+  }
+}
+
 /** The same database with iterators that see every write at once, as those of browser-level do. */
 function withoutSnapshots(database: ClassicLevel): LevelDatabase {
   const whole: LevelDatabase = database
@@ -286,16 +320,17 @@ function withoutSnapshots(database: ClassicLevel): LevelDatabase {
       from = { gt: entry[0] }
     }
   }
-  return {
-    get status() {
-      return whole.status
-    },
-    supports: { implicitSnapshots: false },
-    open: (options) => whole.open(options),
-    close: () => whole.close(),
-    get: (key, options) => whole.get(key, options),
-    batch: (operations, options) => whole.batch(operations, options),
-    clear: (options) => whole.clear(options),
-    iterator,
-  }
+  return { ...view(whole), supports: { implicitSnapshots: false }, iterator }
 }
+
+/** An object of its own for each store, as each process has one. */
+const view = (database: LevelDatabase): LevelDatabase => ({
+  status: 'open',
+  supports: database.supports,
+  open: (options) => database.open(options),
+  close: () => database.close(),
+  get: (key, options) => database.get(key, options),
+  batch: (operations, options) => database.batch(operations, options),
+  clear: (options) => database.clear(options),
+  iterator: (options) => database.iterator(options),
+})

@@ -66,6 +66,11 @@ export class FaultyDisk implements FileLayer {
       inode.unsynced = []
       inode.now = inode.durable
     }
+    this.kill()
+  }
+
+  /** The process ends and another begins: the page cache stays, locks do not. */
+  kill(): void {
     this.#locks.clear()
     this.#isDown = false
     this.operations = 0

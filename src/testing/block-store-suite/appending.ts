@@ -1,4 +1,5 @@
 import type { Block, BlockRef } from '../../contracts/block-store.js'
+import type { HoldfastErrorCode } from '../../errors.js'
 import {
   blockAt,
   blockOn,
@@ -6,6 +7,7 @@ import {
   expectCode,
   expectRangeError,
   expectSame,
+  expectTypeError,
   last,
   refAt,
   run,
@@ -13,7 +15,7 @@ import {
 } from './setup.js'
 
 /** A chain that grows: first run, further runs, and everything that is refused. */
-export function appendingChecks(check: Check): void {
+export function appendingChecks(check: Check, maxPayloadBytes: number): void {
   check('a new store is empty', async (store) => {
     await expectChain(store, [], 'a new store is empty')
     expectSame(await store.range(0, { limit: 5, maxBytes: 5 }), [], 'an empty store has no range')
@@ -40,7 +42,14 @@ export function appendingChecks(check: Check): void {
       await expectChain(store, chain, 'a chain across the edge is in order')
       const branch = run(blockAt(chain, 1), 7, 2)
       await store.replace(blockAt(chain, 1), branch, { expectTip: last(chain) })
-      await expectChain(store, [...chain.slice(0, 2), ...branch], 'and so is a branch across it')
+      const held = [...chain.slice(0, 2), ...branch]
+      await expectChain(store, held, 'and so is a branch across it')
+      for (const [index, block] of held.entries()) {
+        expectSame(await store.get(block.height), block, `get ${block.height}`)
+        const limits = { limit: 3, maxBytes: Number.MAX_SAFE_INTEGER }
+        const seen = await store.range(block.height, limits)
+        expectSame(seen, held.slice(index, index + 3), `three blocks from ${block.height}`)
+      }
     })
   }
 
@@ -145,28 +154,90 @@ export function appendingChecks(check: Check): void {
     await expectChain(store, highest, 'a refused height changes nothing')
   })
 
-  check('payloads of 0 bytes and of 1 MiB come back whole', async (store) => {
+  check(`payloads of 0 and of ${maxPayloadBytes} bytes come back whole`, async (store) => {
     const genesis = blockAt(run({ height: -1 }, 1), 0)
     const empty = blockOn(genesis, new Uint8Array(0))
-    const large = blockOn(
-      empty,
-      Uint8Array.from({ length: 2 ** 20 }, (_, index) => (index * 31) >> 3),
-    )
+    const pattern = (_: unknown, index: number): number => (index * 31) >> 3
+    const large = blockOn(empty, Uint8Array.from({ length: maxPayloadBytes }, pattern))
     const chain = [genesis, empty, large, blockOn(large, Uint8Array.of(0))]
     await store.append(chain, { expectTip: null })
     await expectChain(store, chain, 'payloads of any size')
     for (const block of chain) {
       expectSame(await store.get(block.height), block, `${block.payload.length} bytes`)
     }
+    const seen = await store.range(2, { limit: 2, maxBytes: 0 })
+    expectSame(seen, [large], 'the first block of a range comes however large it is')
   })
 
   check('a payload that is a window into a larger buffer is stored alone', async (store) => {
     const buffer = Uint8Array.from({ length: 100 }, (_, index) => index)
     const [genesis] = run({ height: -1 }, 1) as [Block]
     const window = blockOn(genesis, buffer.subarray(10, 30))
-    await store.append([genesis, window], { expectTip: null })
-    await expectChain(store, [genesis, window], 'only the window is stored')
+    const pooled = blockOn(window, Buffer.from('one that Node.js cut out of its pool'))
+    await store.append([genesis, window, pooled], { expectTip: null })
+    buffer.fill(0xee)
+    const kept = blockOn(
+      genesis,
+      Uint8Array.from({ length: 20 }, (_, index) => 10 + index),
+    )
+    await expectChain(store, [genesis, kept, pooled], 'only the window is stored')
   })
+
+  check('what is no block is a TypeError', async (store) => {
+    const [genesis, next] = run({ height: -1 }, 2) as [Block, Block]
+    await store.append([genesis], { expectTip: null })
+    const changes: Record<string, object> = {
+      'a payload that is text': { payload: 'text' },
+      'a payload that is an array': { payload: [1, 2] },
+      'no payload': { payload: undefined },
+      'a hash that is a number': { hash: 7 },
+      'no previous hash': { previousHash: undefined },
+    }
+    for (const [what, change] of Object.entries(changes)) {
+      const bad = { ...next, ...change }
+      await expectTypeError(store.append([bad], { expectTip: genesis }), what)
+      await expectTypeError(store.replace(genesis, [bad], { expectTip: genesis }), what)
+      await expectChain(store, [genesis], `after ${what} the chain is unchanged`)
+    }
+  })
+
+  check(
+    'of several broken rules the run is named first, then the tip, then the rest',
+    async (store) => {
+      const chain = run({ height: 9 }, 4)
+      const expectTip = last(chain)
+      await store.append(chain, { expectTip: null })
+      const stale = refAt(chain, 1)
+      const unknown = { height: 11, hash: 'unknown' }
+      const gap = [blockAt(chain, 0), blockAt(chain, 2)]
+      const elsewhere = run({ height: 50, hash: 'elsewhere' }, 2)
+      const replacing = (ancestor: BlockRef, blocks: readonly Block[], tip: BlockRef) =>
+        store.replace(ancestor, blocks, { expectTip: tip })
+      const cases: [what: string, code: HoldfastErrorCode, write: () => Promise<unknown>][] = [
+        ['a gap, and a stale tip', 'NOT_CONTIGUOUS', () => store.append(gap, { expectTip: stale })],
+        ['a gap, and an unknown ancestor', 'NOT_CONTIGUOUS', () => replacing(unknown, gap, stale)],
+        [
+          'a stale tip, and no link',
+          'TIP_MISMATCH',
+          () => store.append(chain, { expectTip: stale }),
+        ],
+        [
+          'a stale tip, and an unknown ancestor',
+          'TIP_MISMATCH',
+          () => replacing(unknown, [], stale),
+        ],
+        [
+          'an unknown ancestor, and no link',
+          'UNKNOWN_ANCESTOR',
+          () => replacing(unknown, elsewhere, expectTip),
+        ],
+      ]
+      for (const [what, code, write] of cases) {
+        await expectCode(write(), code, what)
+        await expectChain(store, chain, `after ${what} the chain is unchanged`)
+      }
+    },
+  )
 
   check('hashes come back exactly as they were given', async (store) => {
     const hashes = [

@@ -96,10 +96,10 @@ export function readingChecks(check: Check): void {
         await expectRangeError(store.hashAt(height), `hashAt ${height}`)
         await expectRangeError(store.range(height, limits), `range from ${height}`)
       }
-      for (const limit of [0, -1, 1.5, NaN]) {
+      for (const limit of [0, -1, 1.5, NaN, Infinity, 2 ** 53]) {
         await expectRangeError(store.range(10, { ...limits, limit }), `limit ${limit}`)
       }
-      for (const maxBytes of [-1, NaN]) {
+      for (const maxBytes of [-1, 0.5, NaN, Infinity, 2 ** 53]) {
         await expectRangeError(store.range(10, { ...limits, maxBytes }), `maxBytes ${maxBytes}`)
       }
     }

@@ -20,12 +20,37 @@ export interface BlockStoreUnderTest {
   readonly cleanup?: () => void | Promise<void>
 }
 
+/** A store whose disk fails when the suite wants it to. */
+export interface FaultyBlockStoreUnderTest extends BlockStoreUnderTest {
+  /**
+   * Another store, not open, on what a process leaves that is killed at this moment: `store` was not
+   * closed, and is not used any more. A write that was confirmed must be there, as far as the store
+   * promises so. Leave it out when a kill cannot be played.
+   */
+  readonly afterKill?: () => BlockStore | Promise<BlockStore>
+}
+
 export interface BlockStoreSuiteOptions {
   /** What defines a test in your framework: `test` of node:test or vitest, `it` of mocha or jest. */
   readonly test: (title: string, body: () => Promise<void>) => unknown
 
   /** Called once for each test. */
   readonly factory: () => BlockStoreUnderTest | Promise<BlockStoreUnderTest>
+
+  /**
+   * The same on something that can fail: whatever the store writes to (a file, a database, a server)
+   * calls `beforeWrite` at each write, sync, rename or removal, before carrying it out, in the middle or
+   * afterwards. Where it throws, that operation fails. Called once for each of the steps of each thing
+   * that writes, so let it be quick: something in memory, or without waiting for the disk.
+   *
+   * Leave it out for a store with nothing below it that could fail; its tests are then not defined.
+   */
+  readonly faultyFactory?: (
+    beforeWrite: () => void,
+  ) => FaultyBlockStoreUnderTest | Promise<FaultyBlockStoreUnderTest>
+
+  /** The largest payload that the store must take, in bytes. Default 8 MiB, the largest frame. */
+  readonly maxPayloadBytes?: number
 }
 
 export type Reopen = () => Promise<BlockStore>
@@ -91,10 +116,20 @@ export async function expectCode(
   assert.fail(`${rule}\n  expected: a HoldfastError ${code}\n  seen:     ${show(error)}`)
 }
 
-export async function expectRangeError(promise: Promise<unknown>, rule: string): Promise<void> {
-  const error = await rejectionOf(promise, `${rule}\n  expected: a RangeError`)
-  if (error instanceof RangeError) return
-  assert.fail(`${rule}\n  expected: a RangeError\n  seen:     ${show(error)}`)
+export const expectRangeError = (promise: Promise<unknown>, rule: string): Promise<void> =>
+  expectError(promise, RangeError, rule)
+
+export const expectTypeError = (promise: Promise<unknown>, rule: string): Promise<void> =>
+  expectError(promise, TypeError, rule)
+
+async function expectError(
+  promise: Promise<unknown>,
+  kind: typeof RangeError | typeof TypeError,
+  rule: string,
+): Promise<void> {
+  const error = await rejectionOf(promise, `${rule}\n  expected: a ${kind.name}`)
+  if (error instanceof kind) return
+  assert.fail(`${rule}\n  expected: a ${kind.name}\n  seen:     ${show(error)}`)
 }
 
 /** Checks everything that a store says of itself against the chain that it should hold. */
