@@ -8,6 +8,7 @@ import {
   expectChain,
   isSame,
   run,
+  testOfRule,
   type BlockStoreSuiteOptions,
   type FaultyBlockStoreUnderTest,
 } from './setup.js'
@@ -26,19 +27,28 @@ const maxSteps = 10_000
 export function faultChecks({ test, faultyFactory }: BlockStoreSuiteOptions): void {
   if (faultyFactory === undefined) return
   for (const [what, write] of Object.entries(writes())) {
-    test(`a block store: ${what}, failing at any of its steps, is done or not done, and can be repeated`, () =>
-      atEveryStep(faultyFactory, async (made, disk, step) => {
-        const store = await filled(made, write.before)
-        // Some failures pass at once, others take a while.
-        disk.failAt(step, 1 + (step % 3))
-        const held = await untilDone(store, write, disk)
-        const more = run(held.at(-1) ?? { height: 6 }, 2, 9)
-        await untilDone(store, appending(held, more), disk)
-        disk.heal()
-        await expectReopened(made, store, [...held, ...more], `${what} failed, and then it did not`)
-      }))
+    testOfRule(
+      test,
+      `${what}, failing at any of its steps, is done or not done, and can be repeated`,
+      () =>
+        atEveryStep(faultyFactory, async (made, disk, step) => {
+          const store = await filled(made, write.before)
+          // Some failures pass at once, others take a while.
+          disk.failAt(step, 1 + (step % 3))
+          const held = await untilDone(store, write, disk)
+          const more = run(held.at(-1) ?? { height: 6 }, 2, 9)
+          await untilDone(store, appending(held, more), disk)
+          disk.heal()
+          await expectReopened(
+            made,
+            store,
+            [...held, ...more],
+            `${what} failed, and then it did not`,
+          )
+        }),
+    )
 
-    test(`a block store: ${what}, cut off by a kill at any of its steps, is done or not done`, () =>
+    testOfRule(test, `${what}, cut off by a kill at any of its steps, is done or not done`, () =>
       atEveryStep(faultyFactory, async (made, disk, step) => {
         if (made.afterKill === undefined) return
         const store = await filled(made, write.before)
@@ -54,10 +64,11 @@ export function faultChecks({ test, faultyFactory }: BlockStoreSuiteOptions): vo
         const held = await expectEither(again, write, isDone, rule)
         await expectGrowth(again, held, rule)
         await again.close()
-      }))
+      }),
+    )
   }
 
-  test('a block store: open, failing at any of its steps, can be repeated, and loses nothing', () =>
+  testOfRule(test, 'open, failing at any of its steps, can be repeated, and loses nothing', () =>
     atEveryStep(faultyFactory, async (made, disk, step) => {
       const chain = run({ height: 99 }, 5)
       const store = await filled(made, chain)
@@ -69,9 +80,10 @@ export function faultChecks({ test, faultyFactory }: BlockStoreSuiteOptions): vo
       disk.heal()
       await expectGrowth(again, chain, 'an open that failed at first')
       await again.close()
-    }))
+    }),
+  )
 
-  test('a block store: close, failing at any of its steps, loses nothing', () =>
+  testOfRule(test, 'close, failing at any of its steps, loses nothing', () =>
     atEveryStep(faultyFactory, async (made, disk, step) => {
       const chain = run({ height: 99 }, 5)
       const store = await filled(made, chain)
@@ -79,7 +91,8 @@ export function faultChecks({ test, faultyFactory }: BlockStoreSuiteOptions): vo
       await store.close().catch((error: unknown) => requireDiskError(error, 'close'))
       disk.heal()
       await expectReopened(made, store, chain, 'close failed')
-    }))
+    }),
+  )
 }
 
 function writes(): Record<string, Write> {

@@ -69,7 +69,7 @@ export function checksFor({ test, factory }: BlockStoreSuiteOptions): {
   const define =
     (opens: boolean): Check =>
     (title, body) => {
-      test(`a block store: ${title}`, async () => {
+      testOfRule(test, title, async () => {
         const made = await factory()
         let store = made.store
         const reopen = made.reopen
@@ -92,6 +92,23 @@ export function checksFor({ test, factory }: BlockStoreSuiteOptions): {
       })
     }
   return { check: define(true), checkClosed: define(false) }
+}
+
+/** Defines a test that names its rule also where a call rejects of which the rule says that it resolves. */
+export function testOfRule(
+  test: BlockStoreSuiteOptions['test'],
+  title: string,
+  body: () => Promise<void>,
+): void {
+  test(`a block store: ${title}`, async () => {
+    try {
+      await body()
+    } catch (cause) {
+      if (cause instanceof assert.AssertionError) throw cause
+      const message = `${title}\n  expected: every call resolves that this rule does not forbid\n  seen:     ${show(cause)}`
+      throw Object.assign(new assert.AssertionError({ message }), { cause })
+    }
+  })
 }
 
 /** Fails with the rule, what it expects and what was seen. Payloads are compared by their bytes. */
