@@ -245,6 +245,11 @@ export class PeerConnection implements ServicePeer {
     return this.#queue.acceptedBytes - this.acceptedBytesAtPong
   }
 
+  /** Answers and refusals that no request waited for: late, twice, or never asked. */
+  get unmatchedAnswers(): number {
+    return this.#app.unmatchedAnswers
+  }
+
   get isReadPaused(): boolean {
     return this.#brake.isPaused
   }

@@ -3,7 +3,8 @@ import type { ToldPeer } from '../../src/contracts/exchange-messages.js'
 import { createNode, type NodeOptions } from '../../src/node.js'
 import { PeerExchange, type PeerExchangeOptions } from '../../src/peer-exchange.js'
 import { hearOf, PeerRegistry } from '../../src/peer-registry.js'
-import { parsePeerAddress } from '../../src/rules/peer-ip.js'
+import { mayTell } from '../../src/rules/peer-exchange.js'
+import { comparePeerIps, parsePeerAddress, parsePeerIp, scopeOf } from '../../src/rules/peer-ip.js'
 import { SeededRandom } from '../../src/testing/seeded-random.js'
 import { SimulatedClock } from '../../src/testing/simulated-clock.js'
 import {
@@ -32,6 +33,12 @@ async function exchanging(
 }
 
 const minuteMs = 60_000
+
+/** Whether the partner is the one to send READY first. */
+function isBelow(partner: string, host: string, isNat: boolean): boolean {
+  const seen = isNat ? '93.184.216.34' : host
+  return comparePeerIps(parsePeerIp(partner), parsePeerIp(seen)) < 0
+}
 const told = (...ips: readonly string[]): ToldPeer[] => ips.map((ip) => ({ ip, port: 24_100 }))
 
 describe('peers are learned over inbound and outbound connections alike', () => {
@@ -77,6 +84,53 @@ describe('what is given', () => {
       raw.send({ kind: 'getPeers', count: 1_000 })
       await world.advance(100)
       expect(raw.all('peers')).toEqual([{ kind: 'peers', peers: told('10.0.0.8') }])
+    },
+  )
+
+  test.each([
+    { how: 'seen by a public partner', host: '93.184.216.34', partner: '23.1.2.3', isNat: false },
+    { how: 'seen by a private partner', host: '192.168.0.7', partner: '192.168.0.9', isNat: false },
+    { how: 'behind a NAT', host: '192.168.0.7', partner: '23.1.2.3', isNat: true },
+    { how: 'on one machine', host: '127.0.0.1', partner: '127.0.0.9', isNat: false },
+  ])(
+    'an own address is never advertised, although others were connected under it: $how (F09)',
+    async ({ host, partner, isNat }) => {
+      for (const localIp of [undefined, '0.0.0.0', '::', '127.0.0.1', '192.168.0.7', '8.8.8.8']) {
+        const world = new World()
+        const publicIp = '93.184.216.34'
+        if (isNat) {
+          const forward = [{ port: 24_100, to: host }]
+          world.network.nat({ publicIp, hosts: [host], forward })
+        }
+        const node = await exchanging(world, host, {
+          maxOutbound: 0,
+          ...(localIp === undefined ? {} : { localIp }),
+        })
+        // All of them have been good peers once, and one other is.
+        const reachable = scopeOf(parsePeerIp(partner)) === 'loopback' ? '127.0.0.77' : '9.9.9.9'
+        const own = ['0.0.0.0', '::', '127.0.0.1', '192.168.0.7', publicIp]
+        const others = own.filter((ip) => ip !== host && !(isNat && ip === publicIp))
+        for (const ip of [...own, reachable]) {
+          node.registry.add(`${ip.includes(':') ? `[${ip}]` : ip}:24100`)
+          node.entry(ip).timesConnected = 1
+          node.entry(ip).lastSeenUnixMs = world.clock.unixMs()
+        }
+        const raw = world.raw(partner).dial(isNat ? publicIp : host)
+        raw.hello({ yourIp: isNat ? publicIp : host })
+        raw.onMessage = ({ kind }) => {
+          if (kind === 'ready' || (kind === 'hello' && isBelow(partner, host, isNat))) raw.ready()
+        }
+        await world.advance(50)
+        raw.send({ kind: 'getPeers', count: 1_000 })
+        await world.advance(50)
+        const given = raw.all('peers')[0]!.peers.map(({ ip }) => ip)
+        expect(given, localIp).toContain(reachable)
+        for (const ip of given) {
+          expect(['0.0.0.0', '::', host, ...(isNat ? [publicIp] : [])], localIp).not.toContain(ip)
+          // Of others' addresses a public partner gets none that means nothing to it.
+          if (others.includes(ip)) expect(mayTell(parsePeerIp(ip), parsePeerIp(partner))).toBe(true)
+        }
+      }
     },
   )
 

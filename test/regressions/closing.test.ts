@@ -129,6 +129,42 @@ const paths: readonly {
     kind: 'ping-timeout',
     close: ({ raw }) => void (raw.answersPings = false),
   },
+  {
+    path: 'a ban',
+    kind: 'banned',
+    close: ({ node }) => {
+      node.registry.ban(host, { reason: 'enough' })
+    },
+  },
+  {
+    path: 'a ban in a handler',
+    kind: 'banned',
+    close: ({ node, raw, closers }) => {
+      node.connections.handle('trigger', () => {
+        closers.push('ban')
+        node.registry.ban(host, { reason: 'enough' })
+      })
+      sendTogether(raw, type, message, message, request, status, ping)
+    },
+  },
+  {
+    path: 'a list',
+    kind: 'banned',
+    close: ({ node }) => {
+      node.registry.access.deny('10.0.0.8/29')
+    },
+  },
+  {
+    path: 'a flood',
+    kind: 'flood',
+    close: ({ raw }) => {
+      const frame = encodeMessage({ kind: 'pong', nonce: 1n }).parts.flatMap((part) => [...part])
+      const times = 20_001
+      const flood = new Uint8Array(times * frame.length)
+      for (let nth = 0; nth < times; nth += 1) flood.set(frame, nth * frame.length)
+      raw.sendBytes(flood)
+    },
+  },
   { path: 'a stop', kind: 'shutdown', close: ({ node }) => void node.connections.stop() },
 ]
 

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { defaultConnectionLimits } from '../../src/connection/connection-options.js'
 import { entriesOf, PeerRegistry } from '../../src/peer-registry.js'
-import { backoffCeilingMs, maxHurriedRetries } from '../../src/rules/dial-policy.js'
+import { backoffCeilingMs } from '../../src/rules/dial-policy.js'
 import { byeCodes } from '../../src/rules/close-reasons.js'
 import { World, type NodeOptions, type SimulatedNode } from '../support/simulated-node.js'
 
@@ -10,6 +10,7 @@ const { backoffMaxMs, longRestMs } = defaultConnectionLimits
 const own = '10.0.0.1'
 const dead = '10.0.0.9'
 const hourMs = 3_600_000
+const maxHurriedRetries = 5
 
 describe('a hint', () => {
   /** When each dial of a dead, kept peer left in an hour in which hints come as `hints` says. */

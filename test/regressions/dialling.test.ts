@@ -2,8 +2,10 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { defaultConnectionLimits } from '../../src/connection/connection-options.js'
 import type { Connection, Endpoint, Transport } from '../../src/contracts/transport.js'
+import { hearOf } from '../../src/peer-registry.js'
 import { backoffCeilingMs } from '../../src/rules/dial-policy.js'
 import { byeCodes } from '../../src/rules/close-reasons.js'
+import { parsePeerAddress } from '../../src/rules/peer-ip.js'
 import type { SimulatedClock } from '../../src/testing/simulated-clock.js'
 import type { RawConnection, RawPeer } from '../support/raw-peer.js'
 import { HeldDials, World, type SimulatedNode } from '../support/simulated-node.js'
@@ -478,6 +480,37 @@ describe('one dial at a time', () => {
     )
     // It was no idle test.
     expect(dials).toBeGreaterThan(400)
+  })
+
+  test('1,000 concurrent calls, updates, hints and ticks for one IP are one dial (F25)', async () => {
+    const world = new World()
+    let held: HeldDials | undefined
+    const node = await world.running(lower, {
+      wrapTransport: (transport) => (held = new HeldDials(transport)),
+      dialTimeoutMs: 60_000,
+    })
+    const raw = world.raw(higher)
+    await raw.listen((connection) => void connection.shakeHands({ decides: false }))
+    const notations = [higher, `${higher}:24100`, `::ffff:${higher}`, `[::ffff:${higher}]:24100`]
+    const connecting: Promise<unknown>[] = []
+    for (let call = 0; call < 1_000; call += 1) {
+      const text = notations[call % 4]!
+      connecting.push(node.connections.connect(text))
+      if (call % 3 === 0) node.registry.add(text)
+      if (call % 5 === 0) node.connections.keep(text)
+      if (call % 7 === 0) node.connections.hurry(text)
+      if (call % 11 === 0) hearOf(node.registry, parsePeerAddress(text))
+      // An inbound that comes and fails: the slot is looked at anew each time.
+      if (call % 50 === 0) raw.dial(lower).hello({ network: 'other' })
+      if (call % 20 === 0) await world.advance(7)
+    }
+    await world.advance(1_000)
+    expect([node.transport.dialled.length, node.transport.inFlight, held!.count]).toEqual([1, 1, 1])
+    held!.succeed()
+    await world.advance(1_000)
+    expect(new Set(await Promise.all(connecting))).toEqual(new Set([node.peer]))
+    await world.advance(hourMs)
+    expect(node.transport.dialled).toHaveLength(1)
   })
 
   async function unlikePeers(world: World): Promise<Map<string, RawPeer>> {

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { defaultConnectionLimits } from '../../src/connection/connection-options.js'
 import type { PeerService, ServicePeer } from '../../src/contracts/peer-service.js'
 import { byeCodes } from '../../src/rules/close-reasons.js'
-import type { WireMessage } from '../../src/wire/messages.js'
+import type { MessageKind, WireMessage } from '../../src/wire/messages.js'
 import { World, directions, establish, type SimulatedNode } from '../support/simulated-node.js'
 import type { RawConnection } from '../support/raw-peer.js'
 
@@ -75,21 +75,32 @@ describe.each(directions)('over an %s connection', (direction) => {
     expect(raw.farewell?.code).toBe(byeCodes['confirm-timeout'])
   })
 
-  const early: WireMessage[] = [
-    { kind: 'ready' },
-    { kind: 'ping', nonce: 1n },
-    { kind: 'pong', nonce: 1n },
-    { kind: 'type', number: 0, name: 'x' },
-    { kind: 'message', type: 0, bytes: new Uint8Array(1) },
-    { kind: 'request', id: 1, type: 0, bytes: new Uint8Array(1) },
-    { kind: 'answer', id: 1, bytes: new Uint8Array(1) },
-    { kind: 'refusal', id: 1, code: 'no-handler' },
-    { kind: 'status', chainId: 'c', base: 0, tip: { height: 9, hash: 'ab' } },
-    { kind: 'announce', tip: { height: 9, hash: 'ab' } },
-    { kind: 'busy', id: 1, retryAfterMs: 1 },
-    { kind: 'cancel', id: 1 },
-  ]
-  test.each(early.map((message) => ({ kind: message.kind, message })))(
+  const hash = 'ab'.repeat(32)
+  /** Every kind but those with which a connection may begin. */
+  const early: {
+    readonly [Kind in Exclude<MessageKind, 'hello' | 'bye'>]: WireMessage & { readonly kind: Kind }
+  } = {
+    ready: { kind: 'ready' },
+    ping: { kind: 'ping', nonce: 1n },
+    pong: { kind: 'pong', nonce: 1n },
+    type: { kind: 'type', number: 0, name: 'x' },
+    message: { kind: 'message', type: 0, bytes: new Uint8Array(1) },
+    request: { kind: 'request', id: 1, type: 0, bytes: new Uint8Array(1) },
+    answer: { kind: 'answer', id: 1, bytes: new Uint8Array(1) },
+    refusal: { kind: 'refusal', id: 1, code: 'no-handler' },
+    status: { kind: 'status', chainId: 'c', base: 0, tip: { height: 9, hash } },
+    announce: { kind: 'announce', tip: { height: 9, hash } },
+    getHeaders: { kind: 'getHeaders', id: 1, locator: [{ height: 1, hash }], count: 10 },
+    headers: { kind: 'headers', id: 1, previousHash: hash, headers: [{ height: 1, hash }] },
+    getBlocks: { kind: 'getBlocks', id: 1, from: 0, count: 1, maxBytes: 1_000 },
+    blocks: { kind: 'blocks', id: 1, last: true, blocks: [] },
+    notFound: { kind: 'notFound', id: 1, reason: 'above-tip', base: 0, tip: null },
+    busy: { kind: 'busy', id: 1, retryAfterMs: 1 },
+    cancel: { kind: 'cancel', id: 1 },
+    getPeers: { kind: 'getPeers', count: 10 },
+    peers: { kind: 'peers', peers: [{ ip: '10.0.0.7', port: 1 }] },
+  }
+  test.each(Object.values(early).map((message) => ({ kind: message.kind, message })))(
     'a remote that speaks too early is closed without a trace: $kind (F41)',
     async ({ message }) => {
       const world = new World()
@@ -102,7 +113,7 @@ describe.each(directions)('over an %s connection', (direction) => {
       expect(raw.farewell?.code).toBe(byeCodes.misbehaved)
       expect(raw.isClosed).toBe(true)
       expect(heard).toEqual([])
-      expect(node.connected).toEqual([])
+      expect([node.connected, node.misbehaved, node.registry.bans()]).toEqual([[], [], []])
       const after = node.registry.get(host)
       // An inbound leaves nothing at all; a dial of ours did fail, and only that is remembered.
       if (direction === 'inbound') expect(after).toBeUndefined()
@@ -111,6 +122,31 @@ describe.each(directions)('over an %s connection', (direction) => {
       world.raw(host, { listen: false }).dial(node.host).shakeHands({ decides: false })
       await world.advance(100)
       expect(node.directions).toEqual(['inbound'])
+    },
+  )
+
+  test.each([early.ready, early.message, early.getPeers])(
+    'a second connection that speaks too early, with $kind, costs the first one nothing (F41)',
+    async (message) => {
+      const world = new World()
+      const node = await world.running('10.0.0.1')
+      const raw = await establish(direction, node, world)
+      await world.advance(40_000)
+      const stateOf = () => ({
+        info: node.registry.get(host),
+        dial: node.entry(host).dial,
+        slot: node.entry(host).slot.state,
+      })
+      const before = stateOf()
+      const pings = raw.all('ping').length
+      const second = world.raw(host, { listen: false }).dial(node.host)
+      second.send(message)
+      await world.advance(1_000)
+      expect(second.farewell?.code).toBe(byeCodes.misbehaved)
+      expect(stateOf()).toEqual(before)
+      // It was not even challenged.
+      expect(raw.all('ping')).toHaveLength(pings)
+      expect([raw.isOpen, node.misbehaved, node.disconnected]).toEqual([true, [], []])
     },
   )
 

@@ -1,10 +1,13 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { createNode } from '../../src/node.js'
+import { PeerExchange } from '../../src/peer-exchange.js'
+import { hearOf } from '../../src/peer-registry.js'
 import type { Transport } from '../../src/contracts/transport.js'
 import { HoldfastError } from '../../src/errors.js'
 import { byeCodes } from '../../src/rules/close-reasons.js'
-import { tryParsePeerAddress } from '../../src/rules/peer-ip.js'
+import { parsePeerAddress, tryParsePeerAddress } from '../../src/rules/peer-ip.js'
+import { SeededRandom } from '../../src/testing/seeded-random.js'
 import { ScheduledPair, interleavings } from '../support/scheduled-pair.js'
 import { World, type NodeOptions } from '../support/simulated-node.js'
 
@@ -153,6 +156,9 @@ describe('the door', () => {
       await refused(() => connections.keep(text), text)
       await refused(() => connections.unkeep(text), text)
       await refused(() => connections.peer(text), text)
+      await refused(() => connections.hurry(text), text)
+      await refused(() => connections.report(text, 'x'), text)
+      await refused(() => registry.remove(text), text)
       await refused(
         () => createNode({ network: 'test', transport: node.transport, peers: [text] }),
         text,
@@ -187,31 +193,64 @@ describe('the door', () => {
     expect(node.connections.status().ownIp).toBeUndefined()
   })
 
-  test('one IP is one peer, whatever the port or the notation (F04)', async () => {
-    const world = new World()
-    const node = await world.running('10.0.0.1')
-    const raw = world.raw('1.2.3.4')
-    raw.dial(node.host).shakeHands({ decides: true })
-    await world.advance(100)
-    const { peer } = node
-    expect(peer.remote.port).not.toBe(24_100)
-    for (const text of ['1.2.3.4', '1.2.3.4:24100', '::ffff:1.2.3.4', '[::ffff:1.2.3.4]:24101']) {
-      node.connections.keep(text)
-      node.registry.add(text)
-      expect(node.connections.peer(text)).toBe(peer)
-      expect(await node.connections.connect(text)).toBe(peer)
-      expect(node.registry.get(text)).toMatchObject({ key: '1.2.3.4', ip: '1.2.3.4' })
-      expect(node.registry.isBanned('::ffff:102:304')).toBe(false)
-    }
-    await world.advance(60_000)
-    expect(node.connections.peers()).toEqual([peer])
-    expect(node.transport.dialled).toEqual([])
-    node.connections.disconnect('[::ffff:1.2.3.4]:1')
-    expect(node.connections.peers()).toEqual([])
-    node.registry.ban('::ffff:1.2.3.4', { reason: 'test' })
-    expect(node.registry.isBanned('1.2.3.4')).toBe(true)
-    expect(node.registry.size).toBe(1)
-  })
+  test.each([
+    {
+      ip: '1.2.3.4',
+      decides: true,
+      notations: ['1.2.3.4', '1.2.3.4:24100', '::ffff:1.2.3.4', '[::ffff:1.2.3.4]:24101'],
+    },
+    {
+      ip: '2001:db8::1',
+      decides: false,
+      notations: ['2001:db8::1', '[2001:DB8::1]:24100', '2001:db8:0:0:0:0:0:1', '2001:db8::1%eth0'],
+    },
+  ])(
+    'one IP is one peer, whatever the port or the notation: $ip (F04)',
+    async ({ ip, decides, notations }) => {
+      const world = new World()
+      const node = await world.running('10.0.0.1')
+      const raw = world.raw(ip)
+      raw.dial(node.host).shakeHands({ decides })
+      await world.advance(100)
+      const { peer } = node
+      expect(peer.remote.port).not.toBe(24_100)
+      for (const text of notations) {
+        node.connections.keep(text)
+        node.registry.add(text)
+        hearOf(node.registry, parsePeerAddress(text))
+        node.connections.hurry(text)
+        expect(node.connections.peer(text)).toBe(peer)
+        expect(await node.connections.connect(text)).toBe(peer)
+        expect(node.registry.get(text)).toMatchObject({ key: ip, ip })
+      }
+      // And told by another peer: in a list, it is an address like all others.
+      const exchange = new PeerExchange({
+        registry: node.registry,
+        clock: world.clock,
+        random: new SeededRandom(1),
+      })
+      node.connections.serve(exchange)
+      const teller = world.raw('10.0.0.9', { listen: false }).dial(node.host)
+      teller.shakeHands({ decides: false })
+      await world.clock.runUntil(() => teller.all('getPeers').length > 0, { maxMs: 5_000 })
+      teller.send({ kind: 'peers', peers: [24_100, 50_001].map((port) => ({ ip, port })) })
+      await world.advance(60_000)
+      expect(exchange.ignored).toBe(0)
+      expect(node.registry.size).toBe(2)
+      teller.destroy()
+      await world.advance(1_000)
+      expect(node.connections.peers()).toEqual([peer])
+      expect(node.transport.dialled.filter(({ host }) => host === ip)).toEqual([])
+      node.connections.disconnect(notations.at(-1)!)
+      expect(node.connections.peers()).toEqual([])
+      // A ban is of an IP: a port in it is refused, rather than read as a ban of that port alone.
+      const bare = notations.filter((text) => !text.includes(':24'))
+      node.registry.ban(bare.at(-1)!, { reason: 'test' })
+      for (const text of bare) expect(node.registry.isBanned(text)).toBe(true)
+      expect(() => node.registry.isBanned(notations[1]!)).toThrow('not an IP address')
+      expect(node.registry.size).toBe(2)
+    },
+  )
 
   test.each([
     { known: 'told', told: 25_000, kept: '10.0.0.9', expected: [25_000] },
@@ -264,7 +303,8 @@ describe('a node that reaches itself', () => {
       } else if (address !== host) {
         world.network.extraAddress({ host, ip: address })
       }
-      const node = await world.running(host, localIp === undefined ? {} : { localIp })
+      const own = localIp === undefined ? {} : { localIp }
+      const node = await world.running(host, { ...own, maxOutbound: 0 })
       const failure = node.connections.connect(address).catch((error: unknown) => error)
       await world.advance(1_000)
       expect(await failure).toMatchObject({ code: 'SELF' })
@@ -273,11 +313,38 @@ describe('a node that reaches itself', () => {
       // No penalty; it is only skipped, for an hour.
       expect(node.registry.isBanned(address)).toBe(false)
       expect(node.registry.get(address)!.failures).toBe(0)
+      // Nor is it told to others, although somebody else was connected under it before.
+      node.connections.serve(
+        new PeerExchange({
+          registry: node.registry,
+          clock: world.clock,
+          random: new SeededRandom(1),
+        }),
+      )
+      node.registry.add('93.184.216.9:24100')
+      for (const ip of [address, '93.184.216.9']) {
+        node.entry(ip).timesConnected = 1
+        node.entry(ip).lastSeenUnixMs = world.clock.unixMs()
+      }
+      const isOutside = address === publicIp
+      const asking = world
+        .raw(isOutside ? '23.1.2.3' : '10.0.0.9', { listen: false })
+        .dial(isOutside ? publicIp : host)
+        .shakeHands({ decides: isOutside })
+      await world.advance(100)
+      asking.send({ kind: 'getPeers', count: 1_000 })
+      await world.advance(100)
+      expect(asking.all('peers')[0]?.peers).toEqual([{ ip: '93.184.216.9', port: 24_100 }])
+      node.registry.remove('93.184.216.9')
+      asking.destroy()
+      node.connected.length = 0
+      const dials = (): unknown[] =>
+        node.transport.dialled.filter((endpoint) => endpoint.host === address)
       node.connections.keep(address)
       await world.advance(3_590_000)
-      expect(node.transport.dialled).toHaveLength(1)
+      expect(dials()).toHaveLength(1)
       await world.advance(20_000)
-      expect(node.transport.dialled).toHaveLength(2)
+      expect(dials()).toHaveLength(2)
       expect(node.connected).toEqual([])
     },
   )

@@ -199,7 +199,7 @@ describe('the rate of one address', () => {
 
   test('is remembered of the 4,096 addresses that came last, and of no more', async () => {
     const world = new World({ latencyMs: 1 })
-    const node = await world.running(own)
+    await world.running(own)
     const [first, second] = ['8.8.1.1', '8.8.2.1'].map((ip) => world.raw(ip, { listen: false }))
     // Both come so often that they are not even answered any more.
     for (const raw of [first!, second!]) {
@@ -390,7 +390,7 @@ describe('eviction', () => {
       maxOutbound: 0,
       evictsInbound: true,
     })
-    const strangers = await crowd(
+    await crowd(
       world,
       node,
       ips.filter((ip) => ip !== '8.8.1.16'),

@@ -277,6 +277,12 @@ describe('requests', () => {
           })
           expect(await Promise.all(settled)).toEqual(expected)
           expect(node.disconnected).toEqual([])
+          // Every other answer is counted, and of no consequence.
+          const sent = fates.reduce((sum, { answers }) => sum + answers.length, 0)
+          const answered = expected.filter((fate) => fate !== 'REQUEST_TIMEOUT').length
+          const unaskedFor = unasked.filter((id) => !asked.has(id)).length
+          expect(node.peer).toMatchObject({ unmatchedAnswers: sent - answered + unaskedFor })
+          expect(node.misbehaved).toEqual([])
         },
       ),
       { seed: 1, numRuns: 200 },
