@@ -100,7 +100,7 @@ describe('what is given', () => {
         const publicIp = '93.184.216.34'
         if (isNat) {
           const forward = [{ port: 24_100, to: host }]
-          world.network.nat({ publicIp, hosts: [host], forward })
+          world.network.nat({ publicIp, hosts: [host, '192.168.0.9'], forward })
         }
         const node = await exchanging(world, host, {
           maxOutbound: 0,
@@ -116,10 +116,7 @@ describe('what is given', () => {
           node.entry(ip).lastSeenUnixMs = world.clock.unixMs()
         }
         const raw = world.raw(partner).dial(isNat ? publicIp : host)
-        raw.hello({ yourIp: isNat ? publicIp : host })
-        raw.onMessage = ({ kind }) => {
-          if (kind === 'ready' || (kind === 'hello' && isBelow(partner, host, isNat))) raw.ready()
-        }
+        raw.shakeHands({ decides: isBelow(partner, host, isNat) })
         await world.advance(50)
         raw.send({ kind: 'getPeers', count: 1_000 })
         await world.advance(50)
@@ -130,6 +127,17 @@ describe('what is given', () => {
           // Of others' addresses a public partner gets none that means nothing to it.
           if (others.includes(ip)) expect(mayTell(parsePeerIp(ip), parsePeerIp(partner))).toBe(true)
         }
+        if (!isNat) continue
+        // One behind the same NAT, when most see the public address.
+        world.raw('23.1.2.4').dial(publicIp).shakeHands({ decides: true })
+        await world.advance(50)
+        const inside = world.raw('192.168.0.9').dial(host).shakeHands({ decides: false })
+        await world.advance(50)
+        inside.send({ kind: 'getPeers', count: 1_000 })
+        await world.advance(50)
+        const told = inside.all('peers')[0]!.peers.map(({ ip }) => ip)
+        expect(told).toContain(reachable)
+        for (const ip of [host, publicIp]) expect(told).not.toContain(ip)
       }
     },
   )

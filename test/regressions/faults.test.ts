@@ -108,16 +108,36 @@ const collaborators: Readonly<
       readonly syncs: boolean
       readonly options?: (act: Act) => Partial<NodeOptions>
       readonly store?: (store: BlockStore, act: Act) => void
+      /** Only after the node has started. */
+      readonly laterStore?: (store: BlockStore, act: Act) => void
       readonly rules?: (act: Act) => Partial<ChainRules>
       readonly user?: (node: ReturnType<typeof nodeOf>, act: Act) => void
     }
   >
 > = {
   'the dial of one host': { syncs: true },
+  'the resolver': { syncs: true },
+  'the peer store': {
+    syncs: true,
+    options: (act) => ({
+      peerStore: { load: () => Promise.resolve({ snapshot: undefined }), save: act },
+    }),
+  },
+  'the authorization of one peer': {
+    syncs: true,
+    options: (act) => ({ authorize: (_hello, { ip }) => ip !== '10.0.0.65' || act() }),
+  },
   'the store where it serves': {
     syncs: true,
     store: (store, act) => {
       store.range = act
+    },
+  },
+  'the store where it looks back': {
+    syncs: true,
+    laterStore: (store, act) => {
+      store.hashAt = act
+      store.get = act
     },
   },
   'the store where it writes': {
@@ -200,14 +220,19 @@ describe.each(Object.keys(collaborators))('no scheduler waits for %s', (name) =>
         name.startsWith('the dial') && address.host === '10.0.0.66'
           ? act()
           : inner.dial(address, dialOptions),
+      resolve: name === 'the resolver' ? act : inner.resolve.bind(inner),
     }
+    const names = name === 'the resolver' ? ['seed.example'] : []
     const node = nodeOf(world, '10.0.0.1', store, {
+      ...collaborator.options?.(act),
       transport,
       rules: { ...testChainRules(chain), ...collaborator.rules?.(act) },
-      peers: ['10.0.0.66', '10.0.0.7'],
+      peers: ['10.0.0.66', '10.0.0.7', ...names],
     })
     collaborator.user?.(node, act)
     await node.start()
+    collaborator.laterStore?.(store, act)
+    world.raw('10.0.0.65', { listen: false }).dial('10.0.0.1').hello()
     const full = nodeOf(world, '10.0.0.7', await filled(chain.blocks))
     const hungry = nodeOf(world, '10.0.0.8', new MemoryBlockStore())
     await Promise.all([full.start(), hungry.start()])
@@ -342,14 +367,21 @@ test('no loop retries without a delay (F60)', async () => {
       defaultPort: inner.defaultPort,
       listen: inner.listen!.bind(inner),
       dial: failing('dial'),
+      resolve: failing('resolve'),
     },
+    peerStore: { load: failing('load'), save: failing('save') },
+    authorize: (_hello, { ip }) => (ip === '10.0.0.65' ? failing('authorize')() : true),
     rules: {
       ...testChainRules(chain),
       validate: failing('validate'),
     },
-    peers: ['10.0.0.66', '10.0.0.67'],
+    peers: ['10.0.0.66', '10.0.0.67', 'seed.example'],
   })
   await node.start()
+  store.hashAt = failing('hashAt')
+  store.get = failing('get')
+  world.raw('10.0.0.65', { listen: false }).dial('10.0.0.1').hello()
+  const everCalled = new Set<string>()
   const full = nodeOf(world, '10.0.0.7', await filled(chain.blocks), {
     peers: ['10.0.0.1'],
   })
@@ -361,11 +393,17 @@ test('no loop retries without a delay (F60)', async () => {
     calls.clear()
     const before = node.peers().reduce((sum, { bytesSent }) => sum + bytesSent, 0)
     await world.advance(1_000)
-    for (const [name, count] of calls) expect([name, count <= 8]).toEqual([name, true])
+    for (const [name, count] of calls) {
+      everCalled.add(name)
+      expect([name, count <= 8]).toEqual([name, true])
+    }
     const sent = node.peers().reduce((sum, { bytesSent }) => sum + bytesSent, 0) - before
     if (second > 2) expect(sent).toBeLessThan(10_000)
   }
   expect(node.peers()).toHaveLength(2)
+  for (const name of ['dial', 'resolve', 'load', 'authorize', 'validate', 'range']) {
+    expect(everCalled).toContain(name)
+  }
 })
 
 test('a service that fails in its promise is reported, and ends neither process nor connection', async () => {

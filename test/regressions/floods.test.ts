@@ -174,6 +174,63 @@ test('ping and pong are outside every rate limit (F52)', async () => {
   )
 })
 
+test('ping and pong pass every limit also beside an hour of sync at the full rate of the link (F52)', async () => {
+  // The link carries 2.5 kB in a second, and the chain is more than an hour of it.
+  const bytesPerSecond = 2_500
+  const chain = testChain({ length: 2_400, blockBytes: 4_000 })
+  const world = new World({ latencyMs: 20, maxInFlightBytes: 16_384, highWaterBytes: 16_384 })
+  const node = (host: string, store: MemoryBlockStore, pingIntervalMs: number) =>
+    createNode({
+      network: 'test',
+      transport: world.network.transport({ host }),
+      clock: world.clock,
+      random: new SeededRandom(pingIntervalMs),
+      maxMessagesPerSecond: 10,
+      maxBytesPerSecond: 1_024,
+      maxPointlessPerSecond: 1,
+      pingIntervalMs,
+      chain: { rules: testChainRules(chain), store },
+    })
+  const store = new MemoryBlockStore()
+  await store.open()
+  await store.append(chain.blocks, { expectTip: null })
+  const server = node('10.0.0.1', store, 700)
+  const client = node('10.0.0.9', new MemoryBlockStore(), 1_000)
+  const nodes = [server, client]
+  const ends: string[] = []
+  const offences: unknown[] = []
+  let ponged = 0
+  for (const { connections, pings } of nodes) {
+    connections.on('peerDisconnected', ({ reason }) => void ends.push(reason.kind))
+    connections.on('misbehaved', (event) => void offences.push(event))
+    pings.on('ponged', () => void (ponged += 1))
+  }
+  client.connections.keep('10.0.0.1')
+  await Promise.all(nodes.map((one) => one.start()))
+  world.network.faults.limitBandwidth({ from: '10.0.0.1', to: '10.0.0.9' }, bytesPerSecond)
+  let sent = 0
+  for (let tenMinutes = 0; tenMinutes < 6; tenMinutes += 1) {
+    await world.advance(600_000)
+    for (const one of nodes) {
+      const [peer] = one.peers()
+      expect(peer).toMatchObject({ readPausedMs: 0, unknownPongs: 0 })
+      sent += one.pings.statsOf(peer!)!.pingsSent
+    }
+    world.network.resetBetween('10.0.0.1', '10.0.0.9')
+  }
+  // The link was busy for the whole hour, and the chain is not complete yet.
+  expect(client.sync.tip!.height).toBeGreaterThan(0.8 * 3_600 * (bytesPerSecond / 4_100))
+  expect(client.sync.tip!.height).toBeLessThan(chain.tip.height)
+  // With each of the six resets go the pings that stand behind what the link holds.
+  expect(sent).toBeGreaterThan(8_000)
+  expect(sent - ponged).toBeLessThan(0.1 * sent)
+  expect(new Set(ends)).toEqual(new Set(['transport-error']))
+  expect([offences, nodes.flatMap(({ registry }) => registry.bans())]).toEqual([[], []])
+  const stopping = Promise.all(nodes.map((one) => one.stop()))
+  await world.advance(5_000)
+  await stopping
+})
+
 test('sync at full rate is outside the budgets, however small they are', async () => {
   const world = new World({ latencyMs: 20 })
   const chain = testChain({ length: 3_000, blockBytes: 1_000 })

@@ -1,7 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { MemoryBlockStore } from '../../src/adapters/memory-block-store.js'
+import type { RegistrySnapshot } from '../../src/contracts/peer-store.js'
 import { createNode } from '../../src/node.js'
+import { PeerRegistry } from '../../src/peer-registry.js'
 import { SeededRandom } from '../../src/testing/seeded-random.js'
 import type { SimulatedNetworkOptions } from '../../src/testing/simulated-network.js'
 import { testChain, testChainRules } from '../../src/testing/test-chain.js'
@@ -81,6 +83,76 @@ describe('a provable violation', () => {
     raw.sendBytes(malformed)
     await world.advance(100)
     expect(node.misbehaved.at(-1)!.score).toBe(20)
+  })
+
+  test.each<{ rule: string; ban: (world: World, node: SimulatedNode) => Promise<void> }>([
+    {
+      rule: 'the user',
+      ban: async (_world, node) => {
+        node.registry.ban('10.0.0.9', { reason: 'the reason, which is no key', durationMs: dayMs })
+      },
+    },
+    {
+      rule: 'violations on the wire',
+      ban: async (world, node) => {
+        const hostile = world.raw('10.0.0.9')
+        for (let nth = 1; nth <= 6; nth += 1) {
+          const raw = await connected(world, node, hostile)
+          raw.sendBytes(malformed)
+          await world.advance(100)
+        }
+      },
+    },
+    {
+      rule: 'reports of the application',
+      ban: async (_world, node) => {
+        for (const what of ['one', 'two']) {
+          node.connections.report('10.0.0.9', what, { points: 60 })
+        }
+      },
+    },
+    {
+      rule: 'a restored list',
+      ban: async (world, node) => {
+        const before = new PeerRegistry({ clock: world.clock })
+        before.ban('10.0.0.9', { reason: 'of before', durationMs: dayMs })
+        node.registry.restore(JSON.parse(JSON.stringify(before.snapshot())))
+      },
+    },
+    {
+      rule: 'all of them, one after the other',
+      ban: async (world, node) => {
+        node.connections.report('10.0.0.9', 'spam', { points: 1_000 })
+        node.registry.ban('10.0.0.9', { reason: 'mine', durationMs: 2 * dayMs })
+        node.registry.ban('::ffff:10.0.0.9', { reason: 'mine again', durationMs: 3 * dayMs })
+        node.connections.report('10.0.0.9', 'spam', { points: 1_000 })
+        await world.advance(10)
+      },
+    },
+  ])('ends with unban, now and after a restart: a ban by $rule (F113)', async ({ ban }) => {
+    const world = new World({ latencyMs: 5 })
+    const node = await world.running('10.0.0.1')
+    await ban(world, node)
+    await world.advance(1_000)
+    expect(node.registry.isBanned('10.0.0.9')).toBe(true)
+    const whileBanned = JSON.parse(JSON.stringify(node.registry.snapshot())) as RegistrySnapshot
+    await world.advance(1_000)
+    expect(node.registry.unban('::ffff:10.0.0.9')).toBe(true)
+    const restarted = new PeerRegistry({ clock: world.clock })
+    restarted.restore(JSON.parse(JSON.stringify(node.registry.snapshot())))
+    // Nor does what was written while it was banned bring the ban back.
+    node.registry.restore(whileBanned)
+    for (const registry of [node.registry, restarted]) {
+      expect(registry.isBanned('10.0.0.9')).toBe(false)
+      expect(registry.bans()).toEqual([])
+      expect(registry.list().filter((peer) => peer.ban !== undefined)).toEqual([])
+    }
+    const { length } = node.connected
+    await connected(world, node, world.raw('10.0.0.9'))
+    expect(node.connected).toHaveLength(length + 1)
+    // And one more violation is the first, not the last.
+    node.connections.report('10.0.0.9', 'spam', { points: 60 })
+    expect(node.registry.isBanned('10.0.0.9')).toBe(false)
   })
 
   test('brings no ban where the user does not want any, and none that is shorter than his own', async () => {

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { MemoryBlockStore } from '../../src/adapters/memory-block-store.js'
@@ -171,6 +172,8 @@ async function scene(wanted: Effects) {
     connection.shakeHands({ decides: false })
   })
 
+  /** One that all calls are given, and that never aborts. */
+  const { signal } = new AbortController()
   /** Promises that were given out, and what became of them. */
   const given = new Map<string, string>()
   const give = (name: string, promise: Promise<unknown>): void => {
@@ -185,11 +188,11 @@ async function scene(wanted: Effects) {
     raw.accepted.at(-1)!.answersPings = false
     raw.accepted.at(-1)!.pause()
     for (let index = 0; index < 10; index += 1) peer.send('bulk', new Uint8Array(900_000))
-    give('request', peer.request('ask', new Uint8Array(1)))
-    give('drained', peer.drained())
-    give('ping', node.pings.ping(peer))
+    give('request', peer.request('ask', new Uint8Array(1), { signal }))
+    give('drained', peer.drained({ signal }))
+    give('ping', node.pings.ping(peer, { signal }))
   })
-  return { world, clock, store, node, other, transport, open, given, give }
+  return { signal, world, clock, store, node, other, transport, open, given, give }
 }
 
 async function filledStore(): Promise<MemoryBlockStore> {
@@ -218,10 +221,11 @@ async function within(world: World, maxMs: number, promise: Promise<unknown>): P
 type Scene = Awaited<ReturnType<typeof scene>>
 
 /** Nothing of the node is left: timers, listeners, sockets, dials, promises. */
-function expectNothingLeft({ world, clock, node, transport, given }: Scene): void {
+function expectNothingLeft({ world, clock, node, transport, given, signal }: Scene): void {
   expect(node.status()).toMatchObject({ state: 'stopped', inbound: 0, outbound: 0, handshaking: 0 })
   expect(node.status()).toMatchObject({ dialing: 0, queuedDials: 0, endpoints: [] })
   expect([...given.values()]).not.toContain('pending')
+  expect(getEventListeners(signal, 'abort')).toEqual([])
   expect([clock.timers.size, transport.openListeners, transport.inFlight]).toEqual([0, 0, 0])
   const ends = world.network
     .connections(ip)
@@ -242,13 +246,14 @@ describe('stop at any moment leaves nothing behind (F116)', () => {
     await fc.assert(
       fc.asyncProperty(script, async ({ wanted, atMs, how }) => {
         const all = await scene(wanted)
-        const { world, store, node, other, open, given, give } = all
+        const { world, store, node, other, open, given, give, signal } = all
         const controller = new AbortController()
         give('start', node.start({ signal: controller.signal }))
-        give('connect', node.connections.connect(nobody))
-        give('height', node.sync.waitForHeight(1e6))
+        give('connect', node.connections.connect(nobody, { signal }))
+        give('height', node.sync.waitForHeight(1e6, { signal }))
         await world.advance(atMs)
-        if (node.status().state === 'running') give('connect', node.connections.connect(nobody))
+        if (node.status().state === 'running')
+          give('connect', node.connections.connect(nobody, { signal }))
         const { state } = node.status()
         met.add(`${state} ${given.get('start')}`)
         for (const [name, fate] of given) if (fate === 'pending') met.add(name)
@@ -271,6 +276,7 @@ describe('stop at any moment leaves nothing behind (F116)', () => {
         if (how === 'abort') await within(world, stopMs + 100, node.stop())
         await world.advance(0)
         expectNothingLeft(all)
+        expect(getEventListeners(controller.signal, 'abort')).toEqual([])
 
         // An append that ends within the deadline was waited for; one that hangs is not torn.
         if (wanted.appendMs < 5_000) expect(store.appending).toBe(0)
@@ -291,7 +297,7 @@ describe('stop at any moment leaves nothing behind (F116)', () => {
 
         Object.assign(open, { listenMs: 0, holdsDials: false, holdsChecks: false })
         given.clear()
-        await within(world, 1_000, node.start())
+        await within(world, 1_000, node.start({ signal }))
         await world.advance(60_000)
         expect(node.connections.peer(full)?.isConnected).toBe(true)
         expect(node.sync.tip?.height).toBe(chain.tip.height)
