@@ -9,6 +9,7 @@ import {
   worldOf,
   type Margins,
 } from './judge.js'
+import { judgeNetwork, networkWords } from './network-words.js'
 import { boundMs, withoutForks, worldWords } from './world-kinds.js'
 
 const withoutRestarts = ['steady', 'pruned', 'late', 'behind'] as const
@@ -78,5 +79,9 @@ export const worldProperties = (margins: Margins): readonly WorldProperty[] => [
       fc.nat({ max: 60_000 }),
       judgeHealing,
     ),
+  ),
+  named(
+    'nodes that sync from each other, make blocks, part and meet again end on one tip',
+    fc.property(networkWords(), (words) => void judgeNetwork(words)),
   ),
 ]

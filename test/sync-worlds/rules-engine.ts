@@ -15,6 +15,9 @@ export interface RulesEngineOptions {
   readonly isWatched: boolean
 }
 
+/** The next deadline is no further away, among peers of 20 bytes per ms or more. */
+const maxUnwatchedMs = 120_000
+
 /** The rules of sync. After every step they must be able to say why they cannot be stuck. */
 export class RulesEngine implements Engine {
   readonly state: SyncState
@@ -40,6 +43,9 @@ export class RulesEngine implements Engine {
     const effects = step(this.state, now, input)
     const certificate = progressCertificate(this.state)
     if (!certificate.holds) throw new Error(`stuck at ${now} ms: ${certificate.why}`)
+    if ('withinMs' in certificate && certificate.withinMs > maxUnwatchedMs) {
+      throw new Error(`at ${now} ms, nothing is looked at for ${certificate.withinMs} ms`)
+    }
     const flaw = this.#isWatched ? planFlaw(this.state) : undefined
     if (flaw !== undefined) throw new Error(`the plan is wrong at ${now} ms: ${flaw}`)
     return effects

@@ -11,6 +11,7 @@ import { step } from '../../../src/rules/sync/step.js'
 import { windowUse } from '../../../src/rules/sync/window.js'
 import { SeededRandom } from '../../../src/testing/seeded-random.js'
 import { refOf, testChainRules, type TestChain } from '../../../src/testing/test-chain.js'
+import { planFlaw } from '../../sync-worlds/plan-flaw.js'
 
 type Post = Extract<SyncEffect, { kind: 'post' }>
 
@@ -133,6 +134,7 @@ export class World {
     if (this.#options.loses?.(input, this.#inputs++) === true) return
     const effects = step(this.state, this.now, input)
     expect(progressCertificate(this.state)).toMatchObject({ holds: true })
+    expect(planFlaw(this.state)).toBeUndefined()
     this.maxWindowUse = Math.max(this.maxWindowUse, windowUse(this.state))
     for (const effect of effects) this.#carryOut(effect)
   }
