@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { Connection, Transport } from '../../src/contracts/transport.js'
+import { LiveSockets } from '../support/live-sockets.js'
 import { World, type SimulatedNode } from '../support/simulated-node.js'
 
 const hosts = ['10.0.0.1', '10.0.0.2', '10.0.0.3', '10.0.0.4'] as const
@@ -12,64 +12,6 @@ const action = fc.record({
   to: host,
   afterMs: fc.constantFrom(0, 0, 3, 20, 500, 6_000),
 })
-
-/** The sockets of a node that its transport has neither closed nor been told to destroy. */
-class LiveSockets {
-  readonly #ends = new Set<Connection>()
-
-  get ends(): readonly Connection[] {
-    return [...this.#ends]
-  }
-
-  wrap(transport: Transport): Transport {
-    const { listen } = transport
-    return {
-      name: transport.name,
-      defaultPort: transport.defaultPort,
-      dial: async (...parameters) => this.#watched(await transport.dial(...parameters)),
-      ...(listen && {
-        listen: (onConnection: (connection: Connection) => void) =>
-          listen.call(transport, (connection) => {
-            onConnection(this.#watched(connection))
-          }),
-      }),
-    }
-  }
-
-  #watched(end: Connection): Connection {
-    this.#ends.add(end)
-    return {
-      local: end.local,
-      remote: end.remote,
-      get bufferedBytes() {
-        return end.bufferedBytes
-      },
-      open: (handlers) => {
-        end.open({
-          ...handlers,
-          closed: (error) => {
-            this.#ends.delete(end)
-            handlers.closed(error)
-          },
-        })
-      },
-      write: (chunks) => end.write(chunks),
-      pause: () => {
-        end.pause()
-      },
-      resume: () => {
-        end.resume()
-      },
-      close: () => {
-        end.close()
-      },
-      destroy: () => {
-        this.#ends.delete(end)
-        end.destroy()
-      },
-    }
-  }
-}
 
 /** Count = list = in + out, and each of the list stands on a live socket of its own. */
 function check(node: SimulatedNode, sockets: LiveSockets): void {

@@ -1,4 +1,3 @@
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { defaultConnectionLimits } from '../../src/connection/connection-options.js'
 import { byeCodes } from '../../src/rules/close-reasons.js'
@@ -470,69 +469,4 @@ describe('eviction', () => {
     expect(newcomer!.farewell?.code).toBe(byeCodes.busy)
     expect(node.disconnected).toEqual([])
   })
-})
-
-test('whatever happens, the numbers stay within the limits, add up, and a kept peer comes in', async () => {
-  const limits = { maxInbound: 6, maxReservedInbound: 2, maxInboundPerSubnet: 3, maxOutbound: 3 }
-  const kept = ['7.0.0.1', '7.0.0.2']
-  const strangers = [1, 2, 3].flatMap((subnet) => inSubnet(subnet, 6))
-  const allowed = ['9.0.0.1', '9.0.0.2', '9.0.0.3']
-  const step = fc.record({
-    kind: fc.constantFrom(
-      ...(['come', 'come', 'come', 'silent', 'add', 'connect', 'reset', 'disconnect'] as const),
-      ...(['allow', 'deny', 'remove'] as const),
-    ),
-    ip: fc.constantFrom(...strangers, ...allowed, ...kept),
-    thenMs: fc.constantFrom(0, 5, 50, 500),
-  })
-  let most = 0
-  await fc.assert(
-    fc.asyncProperty(
-      fc.array(step, { minLength: 60, maxLength: 120 }),
-      fc.boolean(),
-      async (steps, evictsInbound) => {
-        const world = new World({ latencyMs: [1, 20] })
-        const node = await world.running(own, { ...limits, evictsInbound })
-        const raws = new Map(
-          [...strangers, ...allowed, ...kept].map((ip) => [ip, world.raw(ip)] as const),
-        )
-        for (const raw of raws.values()) {
-          await raw.listen((connection) => void connection.shakeHands({ decides: false }))
-        }
-        const check = (): void => {
-          const { inbound, outbound } = node.connections.status()
-          expect(inbound + outbound).toBe(node.connections.peers().length)
-          const others = node.connections
-            .peers()
-            .filter(({ direction, ip }) => direction === 'inbound' && !kept.includes(ip))
-          expect(others.length).toBeLessThanOrEqual(limits.maxInbound + limits.maxReservedInbound)
-          most = Math.max(most, others.length)
-        }
-        node.connections.on('peerConnected', check).on('peerDisconnected', check)
-        node.registry.access.allow('9.0.0.0/24')
-        for (const { kind, ip, thenMs } of steps) {
-          const isKept = kept.includes(ip)
-          if (kind === 'come') raws.get(ip)!.dial(own).shakeHands({ decides: false })
-          else if (kind === 'silent') raws.get(ip)!.dial(own)
-          else if (kind === 'reset') world.network.resetBetween(ip, own)
-          else if (kind === 'allow') node.registry.access.allow('8.8.1.1')
-          else if (kind === 'deny') node.registry.access.deny('8.8.2.0/24')
-          else if (kind === 'remove') node.registry.access.remove('8.8.2.0/24')
-          else if (isKept) node.connections.keep(ip)
-          else if (kind === 'add') node.registry.add(ip)
-          else if (kind === 'disconnect') node.connections.disconnect(ip)
-          else node.connections.connect(ip).catch(() => undefined)
-          await world.advance(thenMs)
-          check()
-        }
-        for (const ip of kept) node.connections.keep(ip)
-        await world.advance(60_000)
-        check()
-        for (const ip of kept) expect(node.connections.peer(ip)?.isConnected).toBe(true)
-        expect(node.bugs).toEqual([])
-      },
-    ),
-    { numRuns: 12, seed: 42 },
-  )
-  expect(most).toBeGreaterThanOrEqual(limits.maxInbound)
 })
