@@ -63,4 +63,12 @@ export interface ChainRules {
 
   /** The weight of our own tip, told to peers and handed to `compare`. Called when the tip changed. */
   weightOf?(tip: BlockRef): Uint8Array
+
+  /**
+   * The weight that the last of `blocks` has; they follow `ancestor`, or are the first of a chain when it
+   * is null. Asked of a branch that is in hand and valid, before it takes the place of ours: who claimed
+   * more than its branch has is at fault, and changes nothing. Without it a claimed weight is believed
+   * until the branch is stored. As with `validate`, throwing is our own trouble.
+   */
+  weightOfBranch?(ancestor: BlockRef | null, blocks: readonly Block[]): Uint8Array
 }

@@ -2,7 +2,7 @@ import type { Block, BlockRef, BlockStore } from '../contracts/block-store.js'
 import type { ChainRules, ChainTip, Verdict } from '../contracts/chain-rules.js'
 import type { Clock, Timer } from '../contracts/clock.js'
 import { HoldfastError } from '../errors.js'
-import type { CheckResult, SyncEffect, SyncInput, WriteResult } from '../rules/sync/inputs.js'
+import type { CheckResult, SyncEffect, SyncInput, WorkKind, WriteResult } from '../rules/sync/inputs.js'
 
 /** The event loop is not held longer than about this by checks. */
 const sliceMs = 15
@@ -142,10 +142,13 @@ export class SyncWork {
   }
 
   async #validateAll(
-    { blocks, previous, isUnchecked }: Extract<SyncEffect, { kind: 'validate' }>,
+    { blocks, previous, work }: Extract<SyncEffect, { kind: 'validate' }>,
     signal: AbortSignal,
   ): Promise<CheckResult> {
-    if (this.#rules.validate === undefined && !isUnchecked) return { kind: 'passed' }
+    const isUnchecked = work === 'submit'
+    if (this.#rules.validate === undefined && !isUnchecked) {
+      return this.#passed(work, previous, blocks)
+    }
     let below = previous
     let untilMs = this.#clock.now() + sliceMs
     for (const [index, block] of blocks.entries()) {
@@ -160,7 +163,13 @@ export class SyncWork {
       await new Promise<void>((resolve) => this.#clock.setTimer(0, resolve))
       untilMs = this.#clock.now() + sliceMs
     }
-    return { kind: 'passed' }
+    return this.#passed(work, previous, blocks)
+  }
+
+  #passed(work: WorkKind, ancestor: BlockRef | null, blocks: readonly Block[]): CheckResult {
+    const weight =
+      work === 'reorganise' ? this.#rules.weightOfBranch?.(ancestor, blocks) : undefined
+    return weight === undefined ? { kind: 'passed' } : { kind: 'passed', weight }
   }
 
   async #write(token: number, write: () => Promise<BlockRef | null>): Promise<void> {

@@ -66,7 +66,7 @@ describe('validation', () => {
   test('lets the event loop run every 20 ms, although it is synchronous', async () => {
     const { clock, inputs, done } = work(4, true)
     const { blocks } = chain
-    done.start({ kind: 'validate', token: 1, previous: null, blocks, isUnchecked: false })
+    done.start({ kind: 'validate', token: 1, previous: null, blocks, work: 'extend' })
     let slices = 0
     while (inputs.length === 0) {
       const before = clock.timeMs

@@ -27,9 +27,12 @@ export interface Threw {
   readonly error: unknown
 }
 
-/** How a check of blocks ended. `index` counts from the first block that was given. */
+/**
+ * How a check of blocks ended. `index` counts from the first block that was given; `weight` is that of a
+ * branch, where our rules know it.
+ */
 export type CheckResult =
-  | { readonly kind: 'passed' }
+  | { readonly kind: 'passed'; readonly weight?: Uint8Array }
   | { readonly kind: 'refused'; readonly index: number; readonly reason: string }
   | Threw
 
@@ -44,6 +47,9 @@ export type TipResult =
   { readonly kind: 'read'; readonly tip: ChainTip | null; readonly base: number } | Threw
 
 export type HashesResult = { readonly kind: 'read'; readonly refs: readonly BlockRef[] } | Threw
+
+/** What is validated and written: more of our chain, a block of our own, or a branch. */
+export type WorkKind = 'extend' | 'submit' | 'reorganise'
 
 /** Everything that can happen to sync. Tokens name the effect that an answer belongs to. */
 export type SyncInput =
@@ -95,8 +101,8 @@ export type SyncEffect =
       readonly token: number
       readonly previous: BlockRef | null
       readonly blocks: readonly Block[]
-      /** Whether integrity is to be checked as well. */
-      readonly isUnchecked: boolean
+      /** Of a submitted block integrity is to be checked as well; a branch is to be weighed. */
+      readonly work: WorkKind
     }
   | {
       readonly kind: 'append'

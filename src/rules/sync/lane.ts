@@ -1,5 +1,6 @@
 import type { Block, BlockRef } from '../../contracts/block-store.js'
 import type { ChainTip } from '../../contracts/chain-rules.js'
+import { isBetter } from './claims.js'
 import { fault, forgetBranches, getInTrouble, getOutOfTrouble, reject } from './blame.js'
 import { branchAdopted, endFork, readyBranch } from './fork.js'
 import type { CheckResult, SubmitResult, TipResult, WriteResult } from './inputs.js'
@@ -68,8 +69,8 @@ function validate(turn: Turn, work: Work): void {
   const token = takeToken(state)
   state.job = { kind: 'validate', token, sinceMs: now, work }
   const previous = work.kind === 'reorganise' ? work.ancestor : refOf(state.tip)
-  const isUnchecked = work.kind === 'submit'
-  turn.effects.push({ kind: 'validate', token, previous, blocks: blocksOf(work), isUnchecked })
+  const blocks = blocksOf(work)
+  turn.effects.push({ kind: 'validate', token, previous, blocks, work: work.kind })
 }
 
 /** A validation can be given up, as it writes nothing. A write never is. */
@@ -95,7 +96,12 @@ export function receiveValidation(turn: Turn, token: number, result: CheckResult
     return getInTrouble(turn, 'validation', result.error)
   }
   getOutOfTrouble(turn, 'validation')
-  if (result.kind === 'passed') return write(turn, work)
+  if (result.kind === 'passed') {
+    if (work.kind === 'reorganise' && isLighter(state, work, result.weight)) {
+      return blameWeight(turn)
+    }
+    return write(turn, work)
+  }
   switch (work.kind) {
     case 'submit':
       return answer(turn, work.ticket, { kind: 'refused', reason: result.reason })
@@ -191,14 +197,33 @@ function written(turn: Turn, work: Work, tip: ChainTip | null): void {
   rebase(turn)
 }
 
+/** Our own rules know what the branch weighs, and it is not better than what we have. */
+function isLighter(
+  state: SyncState,
+  { held }: Extract<Work, { kind: 'reorganise' }>,
+  weight: Uint8Array | undefined,
+): boolean {
+  const last = held.at(-1)?.block
+  if (weight === undefined || last === undefined) return false
+  return !isBetter(state, { height: last.height, hash: last.hash, weight })
+}
+
+function blameWeight(turn: Turn): void {
+  const { state } = turn
+  const peer = state.fork === undefined ? undefined : state.peers.get(state.fork.connection)
+  endFork(turn)
+  if (peer !== undefined) fault(turn, peer, lied)
+}
+
 /** A branch was adopted for the weight that its peer claimed: had it lied, it is caught now. */
 function judgeBranch(turn: Turn, before: ChainTip | null, tip: ChainTip | null): void {
   const { state } = turn
   const peer = state.fork === undefined ? undefined : state.peers.get(state.fork.connection)
   if (before === null || tip === null || peer === undefined) return
-  if (isWorse(state, tip, before))
-    fault(turn, peer, 'a claimed weight that the branch does not have')
+  if (isWorse(state, tip, before)) fault(turn, peer, lied)
 }
+
+const lied = 'a claimed weight that the branch does not have'
 
 function isWorse(state: SyncState, tip: ChainTip, before: ChainTip): boolean {
   try {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { ChainTip } from '../../../src/contracts/chain-rules.js'
+import type { ChainRules, ChainTip } from '../../../src/contracts/chain-rules.js'
 import { locatorHeights, lastCommon } from '../../../src/rules/sync/locator.js'
 import { refOf, testChain, type TestChain } from '../../../src/testing/test-chain.js'
 import { honest, isGetBlocks, silent } from './peers.js'
@@ -84,6 +84,29 @@ describe('a better branch', () => {
     world.joinWith('heavy', tip, honest(branch))
     expect(world.run(30_000, reaches(world, branch.tip))).toBe(true)
     expect(world.blocks).toEqual(branch.blocks)
+  })
+
+  test('that has less weight than its peer claimed never takes the place of ours, where our rules weigh it', () => {
+    const branch = chain.fork(100, 20, 7)
+    const workOf = (tip: ChainTip) => tip.weight?.[0] ?? 5
+    const compare = (a: ChainTip, b: ChainTip) => workOf(a) - workOf(b)
+    for (const weight of [4, 5, 6]) {
+      const weighed: (readonly [number | undefined, number])[] = []
+      const weightOfBranch: NonNullable<ChainRules['weightOfBranch']> = (ancestor, blocks) => {
+        weighed.push([ancestor?.height, blocks.length])
+        return Uint8Array.of(weight)
+      }
+      const rules = { compare, weightOfBranch }
+      const world = new World({ chain, store: chain.blocks, rules }).start()
+      world.joinWith('heavy', { ...branch.tip, weight: Uint8Array.of(9) }, honest(branch))
+      world.run(30_000)
+      const isBetter = weight > 5
+      expect(world.tip?.hash).toBe(isBetter ? branch.tip.hash : chain.tip.hash)
+      expect(world.told('peerFaulted')).toHaveLength(isBetter ? 0 : 1)
+      expect(world.told('chainReplaced')).toHaveLength(isBetter ? 1 : 0)
+      expect(weighed).toEqual([[100, 20]])
+      expect(world.state.fork).toBeUndefined()
+    }
   })
 
   test('of a checkpoint chain may leave at the checkpoint itself (F102)', () => {

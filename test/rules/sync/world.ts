@@ -231,7 +231,7 @@ export class World {
   }
 
   #validate(
-    { token, blocks }: Extract<SyncEffect, { kind: 'validate' }>,
+    { token, blocks, previous, work }: Extract<SyncEffect, { kind: 'validate' }>,
     soon: (input: SyncInput) => void,
   ): void {
     for (const [index, block] of blocks.entries()) {
@@ -249,7 +249,10 @@ export class World {
         })
       }
     }
-    soon({ kind: 'validated', token, result: { kind: 'passed' } })
+    const weight =
+      work === 'reorganise' ? this.rules.weightOfBranch?.(previous, blocks) : undefined
+    const passed = weight === undefined ? {} : { weight }
+    soon({ kind: 'validated', token, result: { kind: 'passed', ...passed } })
   }
 
   #write(
