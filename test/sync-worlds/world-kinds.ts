@@ -46,6 +46,8 @@ export const worldWords = (
     readonly misdeeds?: readonly Misdeed[]
     readonly maxBad?: number
     readonly maxBlocks?: number
+    /** Of honest peers, in bytes per millisecond. */
+    readonly minRate?: number
   } = {},
 ): Arbitrary<WorldWords> => {
   const {
@@ -53,6 +55,7 @@ export const worldWords = (
     misdeeds: bad = allMisdeeds,
     maxBad = 12,
     maxBlocks = 2_000,
+    minRate = 20,
   } = options
   return fc.record({
     seed: fc.nat(),
@@ -62,9 +65,9 @@ export const worldWords = (
       minLength: 1,
       maxLength: 6,
     }),
-    anchor: fc.record(line(100)),
+    anchor: fc.record(line(Math.max(100, minRate))),
     honest: fc.array(
-      fc.record({ ...line(20), kind: fc.constantFrom(...kinds), n: fc.nat({ max: 99 }) }),
+      fc.record({ ...line(minRate), kind: fc.constantFrom(...kinds), n: fc.nat({ max: 99 }) }),
       { maxLength: 3 },
     ),
     bad: fc.array(
