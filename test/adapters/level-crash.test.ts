@@ -86,7 +86,7 @@ async function crashAgainAndAgain(seed: number, rounds: number): Promise<void> {
 }
 
 describe('LevelBlockStore in a process that is killed', () => {
-  test('holds a whole chain with every confirmed write, whenever it is killed (G8)', async () => {
+  test('holds a whole chain with every confirmed write, whenever it is killed (F107, G8)', async () => {
     const seed = 20_260_101
     await Promise.all([crashAgainAndAgain(seed, 10), crashAgainAndAgain(seed + 1, 10)])
   })

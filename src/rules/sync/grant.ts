@@ -12,8 +12,14 @@ export function isFree(state: SyncState, peer: SyncPeer, now: number): boolean {
   if (loadOf(peer) === 0) return true
   // The last place is kept for what is urgent.
   const isFull = owedBy(peer) >= Math.max(1, state.config.limits.requestsPerPeer - 1)
+  if (!hasPlace(state, peer, now)) return false
   return !isFull && roomOf(state, peer) >= spanBytesOf(state, peer)
 }
+
+/** Whether one more request is within what the peer may be asked at once, by our limits and by its own. */
+export const hasPlace = (state: SyncState, peer: SyncPeer, now: number): boolean =>
+  owedBy(peer) < state.config.limits.requestsPerPeer &&
+  (peer.admits === undefined || peer.admits.untilMs <= now || owedBy(peer) < peer.admits.count)
 
 /** Whether nothing speaks against asking the peer, however much it has to do already. */
 export const isWilling = (state: SyncState, peer: SyncPeer, now: number): boolean =>

@@ -1,8 +1,7 @@
 import { canServe } from './claims.js'
 import { expectedAtMs, latenessOf } from './deadline.js'
-import { ask, isWilling, sizeFor } from './grant.js'
+import { ask, hasPlace, isWilling, sizeFor } from './grant.js'
 import { isProven, underWayAt } from './pace.js'
-import { owedBy } from './requests.js'
 import { expectedMs } from './speed.js'
 import {
   isComplete,
@@ -105,7 +104,7 @@ function urgentPeers({ state, now }: Turn, free: ReadonlySet<SyncPeer>): Set<Syn
   const urgent = new Set(free)
   for (const peer of state.peers.values()) {
     if (!isProven(state, peer) || !isWilling(state, peer, now)) continue
-    if (owedBy(peer) < state.config.limits.requestsPerPeer) urgent.add(peer)
+    if (hasPlace(state, peer, now)) urgent.add(peer)
   }
   return urgent
 }

@@ -6,7 +6,7 @@ import { branchNotFound, mergeIntoBranch } from './fork.js'
 import type { CheckResult } from './inputs.js'
 import { learnFromReply } from './deadline.js'
 import { learnBlockBytes, narrow } from './pace.js'
-import { cancel, disappoint, fail, forget } from './requests.js'
+import { cancel, disappoint, fail, forget, loadOf } from './requests.js'
 import { mergeIntoSpan } from './spans.js'
 import { learnChunk } from './speed.js'
 import { isSetAside } from './standing.js'
@@ -235,6 +235,7 @@ export function receiveBusy(turn: Turn, peer: SyncPeer, message: BusyMessage): v
   const leastMs = Math.min(leastBadMs, busyMinMs * 2 ** Math.min(peer.busyInARow, 30))
   peer.busyUntilMs = turn.now + Math.min(busyMaxMs, Math.max(leastMs, waitMs))
   peer.busyInARow += 1
+  if (loadOf(peer) > 0) peer.admits = { count: loadOf(peer), untilMs: turn.now + busyMaxMs }
   narrow(turn.state, peer)
 }
 

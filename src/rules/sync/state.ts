@@ -110,6 +110,8 @@ export interface SyncPeer extends Sender {
   unhonoured: number
   busyInARow: number
   busyUntilMs: number
+  /** What it answers at once, until then: one more was refused as busy. */
+  admits: { readonly count: number; readonly untilMs: number } | undefined
   readonly speed: Speed
   /** Slow start: what it may be asked for at once, until the line is full. */
   windowBytes: number

@@ -150,6 +150,7 @@ function addPeer(turn: Turn, input: Extract<SyncInput, { kind: 'peerConnected' }
     unhonoured: 0,
     busyInARow: 0,
     busyUntilMs: -Infinity,
+    admits: undefined,
     speed: createSpeed(),
     windowBytes: state.config.limits.spanMinBytes,
     lastMessageAtMs: now,

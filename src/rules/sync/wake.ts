@@ -71,6 +71,7 @@ function considerPeers(state: SyncState, consider: Consider): void {
     consider(setAsideUntilMs, 'move')
     consider(restUntilMs(state, peer.key), 'move')
     consider(peer.busyUntilMs, 'move')
+    consider(peer.admits?.untilMs ?? -Infinity, 'chore')
     if (peer.branch.kind === 'tooDeep') {
       consider(deepForkRestUntilMs(state, peer, peer.branch), 'move')
     }

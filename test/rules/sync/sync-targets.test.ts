@@ -368,6 +368,53 @@ describe('a throttle', () => {
   )
 })
 
+describe('a request that cannot leave now', () => {
+  const wellAtMs = 20_000
+
+  /** Nothing happens but what the rules set a timer for: no heartbeat, no status, no other peer. */
+  const quiet = { heartbeatMs: 3_600_000, statusIntervalMs: 3_600_000 }
+
+  test.each<{ why: string; refuse: Behaviour }>([
+    {
+      why: 'for want of capacity',
+      refuse: (message, self) => {
+        if (isGetBlocks(message)) {
+          self.reply(10, { kind: 'busy', id: message.id, retryAfterMs: 5_000 })
+        }
+      },
+    },
+    { why: 'for a cooldown', refuse: silent },
+  ])('$why leaves when the reason ends, with no other trigger (F78)', ({ refuse }) => {
+    const world = new World({ chain, store: genesis, limits: quiet }).start()
+    const serve = honest(chain)
+    world.joinWith('a', chain.tip, (message, self) =>
+      world.now < wellAtMs ? refuse(message, self) : serve(message, self),
+    )
+    world.run(wellAtMs)
+    expect(world.tip).toEqual(refOf(chain.at(0)))
+    // The longest wait that was begun before, and the sync itself.
+    expect(world.run(30_000, () => world.tip?.hash === chain.tip.hash)).toBe(true)
+  })
+
+  test('for a paused store leaves when the store works again, with no other trigger (F78)', () => {
+    const world = new World({
+      chain,
+      store: genesis,
+      // So small that nothing can be asked while nothing is written.
+      limits: { ...quiet, windowBytes: 64 * 1024 },
+      append: ({ now }) => (now < wellAtMs ? 'throws' : 'works'),
+    }).start()
+    const peer = world.joinWith('a', chain.tip, honest(chain))
+    world.run(wellAtMs - 1)
+    const asked = (): number => peer.asked.filter(isGetBlocks).length
+    const before = asked()
+    expect(world.state.phase.kind).toBe('paused')
+    expect(world.state.requests.size).toBe(0)
+    expect(world.run(35_000, () => world.tip?.hash === chain.tip.hash)).toBe(true)
+    expect(asked()).toBeGreaterThan(before)
+  })
+})
+
 describe('many peers', () => {
   test('with a small piece each make a whole chain (F86)', () => {
     const long = testChain({ length: 1_600, blockBytes: 200 })
