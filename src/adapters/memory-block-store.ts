@@ -9,12 +9,16 @@ import {
   requireTip,
 } from './block-store-checks.js'
 
+/** Payloads up to this share memory, so much of it: a block keeps its neighbours' as long as it lives. */
+const maxPooledBytes = 1_024
+const slabBytes = 64 * 1_024
+
 /**
  * A BlockStore in memory, for tests, browsers and chains that are cheap to fetch again.
  *
  * Nothing survives the process, but `close` and `open` of the same object keep the chain. Every
  * operation is one synchronous step, so nothing ever overlaps a write. Payloads are copied on the way
- * in and on the way out.
+ * in and on the way out; small ones come out as views of memory that they share with their neighbours.
  */
 export class MemoryBlockStore implements BlockStore, AsyncDisposable {
   #isOpen = false
@@ -68,9 +72,9 @@ export class MemoryBlockStore implements BlockStore, AsyncDisposable {
       if (block === undefined) break
       bytes += block.payload.length
       if (bytes > limits.maxBytes && blocks.length > 0) break
-      blocks.push(copyOf(block))
+      blocks.push(block)
     }
-    return blocks
+    return copiesOf(blocks)
   }
 
   async append(
@@ -102,7 +106,7 @@ export class MemoryBlockStore implements BlockStore, AsyncDisposable {
     requireLink(ancestor, blocks[0])
 
     this.#blocks.length = ancestor === null ? 0 : this.#indexOf(ancestor.height) + 1
-    for (const block of blocks) this.#blocks.push(copyOf(block))
+    for (const block of copiesOf(blocks)) this.#blocks.push(block)
     return refOf(this.#blocks.at(-1))
   }
 
@@ -121,6 +125,26 @@ export class MemoryBlockStore implements BlockStore, AsyncDisposable {
 
 function refOf(block: Block | undefined): BlockRef | null {
   return block === undefined ? null : { height: block.height, hash: block.hash }
+}
+
+/** Small payloads next to one another: memory of its own costs more than so many bytes. */
+function copiesOf(blocks: readonly Block[]): Block[] {
+  const isPooled = ({ payload }: Block): boolean => payload.length <= maxPooledBytes
+  let left = blocks.reduce((sum, block) => sum + (isPooled(block) ? block.payload.length : 0), 0)
+  let slab = new Uint8Array(0)
+  let used = 0
+  return blocks.map((block) => {
+    const { height, hash, previousHash, payload } = block
+    if (!isPooled(block)) return copyOf(block)
+    if (slab.length - used < payload.length) {
+      slab = new Uint8Array(Math.min(slabBytes, left))
+      used = 0
+    }
+    slab.set(payload, used)
+    used += payload.length
+    left -= payload.length
+    return { height, hash, previousHash, payload: slab.subarray(used - payload.length, used) }
+  })
 }
 
 function copyOf({ height, hash, previousHash, payload }: Block): Block {

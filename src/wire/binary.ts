@@ -3,14 +3,15 @@ export class WireError extends Error {
   override readonly name = 'WireError'
 }
 
-const hexDigits = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
+const hexCodes = Array.from('0123456789abcdef', (digit) => digit.charCodeAt(0))
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 const encoder = new TextEncoder()
 
+/** Of a few bytes, such as a hash. In one step: text that is put together is put together anew to compare it. */
 export function toHex(bytes: Uint8Array): string {
-  let text = ''
-  for (const byte of bytes) text += hexDigits[byte] ?? ''
-  return text
+  const codes: number[] = []
+  for (const byte of bytes) codes.push(hexCodes[byte >>> 4] ?? 0, hexCodes[byte & 15] ?? 0)
+  return String.fromCharCode(...codes)
 }
 
 /** The bytes of an even number of lower-case hexadecimal digits, or undefined for anything else. */
@@ -62,6 +63,11 @@ export class BinaryWriter {
 
   constructor(length: number) {
     this.bytes = new Uint8Array(length)
+  }
+
+  /** Of what was written so far. */
+  get length(): number {
+    return this.#offset
   }
 
   u8(value: number): this {

@@ -6,31 +6,42 @@ import { maxHashBytes } from './messages.js'
 const lastFlag = 1
 const textFlag = 0x80
 
+/** Payloads up to this are copied: a part of its own costs more to send than so many bytes. */
+const maxCopiedBytes = 4 * 1024
+
 /**
- * The body of a `blocks` message, as parts to be sent in a row: payloads are not copied. Only the first
- * block's height and previous hash are in it, because a chunk is a contiguous run.
+ * The body of a `blocks` message, as parts to be sent in a row: large payloads are not copied. Only the
+ * first block's height and previous hash are in it, because a chunk is a contiguous run.
  */
 export function encodeBlocks(message: BlocksMessage): Uint8Array[] {
   const { id, blocks, last } = message
   const first = blocks[0]
   const previous = hashBytes(first?.previousHash ?? '')
-  const head = new BinaryWriter(4 + 1 + 2 + 8 + 1 + previous.bytes.length)
+  const hashes = blocks.map(({ hash }) => hashBytes(hash))
+  let length = 4 + 1 + 2 + 8 + 1 + previous.bytes.length
+  for (const [index, { payload }] of blocks.entries()) {
+    length += 1 + (hashes[index]?.bytes.length ?? 0) + 4
+    if (payload.length <= maxCopiedBytes) length += payload.length
+  }
+  const writer = new BinaryWriter(length)
     .u32(id)
     .u8(last ? lastFlag : 0)
     .u16(blocks.length)
     .u64(first?.height ?? 0)
     .u8(previous.header)
     .raw(previous.bytes)
-  const parts = [head.bytes]
-  for (const block of blocks) {
-    const hash = hashBytes(block.hash)
-    const fields = new BinaryWriter(1 + hash.bytes.length + 4)
-      .u8(hash.header)
-      .raw(hash.bytes)
-      .u32(block.payload.length)
-    parts.push(fields.bytes)
-    if (block.payload.length > 0) parts.push(block.payload)
+  const parts: Uint8Array[] = []
+  let written = 0
+  for (const [index, { payload }] of blocks.entries()) {
+    const hash = hashes[index] ?? previous
+    writer.u8(hash.header).raw(hash.bytes).u32(payload.length)
+    if (payload.length <= maxCopiedBytes) writer.raw(payload)
+    else {
+      parts.push(writer.bytes.subarray(written, writer.length), payload)
+      written = writer.length
+    }
   }
+  if (written < writer.length) parts.push(writer.bytes.subarray(written))
   return parts
 }
 

@@ -511,9 +511,23 @@ describe('blocks', () => {
     ],
   }
 
-  test('are sent without a copy of their payloads', () => {
-    const { parts } = encodeMessage(message)
-    for (const block of message.blocks) expect(parts).toContain(block.payload)
+  test('are sent without a copy of a payload above 4 KiB, and in as few parts as that leaves', () => {
+    const sizes = [3, 4_096, 4_097, 0, 10_000, 1, 5_000]
+    const blocks = sizes.map((size, index) => ({
+      height: index,
+      hash: `0${index}`,
+      previousHash: index === 0 ? '' : `0${index - 1}`,
+      payload: new Uint8Array(size).fill(index + 1),
+    }))
+    const sent: WireMessage = { ...message, blocks }
+    const { parts, length } = encodeMessage(sent)
+    for (const { payload } of blocks) {
+      if (payload.length > 4_096) expect(parts).toContain(payload)
+    }
+    expect(parts).toHaveLength(1 + 2 * 3)
+    expect(parts.reduce((sum, part) => sum + part.length, 0)).toBe(length)
+    expect(decode('blocks', bodyOf(sent))).toEqual(sent)
+    expect(encodeMessage(message).parts).toHaveLength(2)
   })
 
   test('are read without a copy: payloads are views of the frame', () => {

@@ -42,12 +42,13 @@ export function receiveBlocks(turn: Turn, peer: SyncPeer, message: BlocksMessage
     return
   }
   const { blocks, ending } = takeRun(turn, request, message.blocks)
-  if (!isAdmitted(turn.state, request, blocks)) return refuse(turn, peer, request, message)
+  const bytes = blocksCost(turn.state, blocks)
+  if (!isAdmitted(turn.state, request, bytes)) return refuse(turn, peer, request, message)
   if (blocks.length > 0) {
     if (request.stage === 'awaiting') request.stage = 'streaming'
     request.progressAtMs = turn.now
     const token = takeToken(turn.state)
-    request.checks.set(token, blocks)
+    request.checks.set(token, { blocks, bytes })
     turn.effects.push({ kind: 'check', token, blocks })
   }
   if (message.last || ending.kind !== 'open') finishReading(turn, peer, request, message.last)
@@ -65,10 +66,10 @@ function isStillMissing(state: SyncState, { key }: SyncPeer, request: Request): 
  * Room was granted by what blocks have been like. When these are so much larger that they do not fit,
  * they come again when there is room; what everything waits for is always taken.
  */
-function isAdmitted(state: SyncState, { purpose }: Request, blocks: readonly Block[]): boolean {
+function isAdmitted(state: SyncState, { purpose }: Request, bytes: number): boolean {
   if (purpose.kind !== 'span') return true
   const front = state.spans.find((span) => !isComplete(span))
-  return front === purpose.span || !isOverfull(state, blocksCost(state, blocks))
+  return front === purpose.span || !isOverfull(state, bytes)
 }
 
 function refuse(
@@ -163,7 +164,7 @@ function lacks(turn: Turn, peer: SyncPeer, request: Request): void {
 export function receiveCheck(turn: Turn, token: number, result: CheckResult): void {
   const { state } = turn
   const request = requestOfCheck(state, token)
-  const blocks = request?.checks.get(token)
+  const blocks = request?.checks.get(token)?.blocks
   if (request === undefined || blocks === undefined) return
   request.checks.delete(token)
   const peer = state.peers.get(request.connection)

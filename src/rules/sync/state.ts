@@ -47,6 +47,12 @@ export type Purpose =
  */
 export type RequestStage = 'awaiting' | 'streaming' | 'checking' | 'cancelled'
 
+/** A chunk that is being checked, and what it costs meanwhile. */
+export interface Check {
+  readonly blocks: readonly Block[]
+  readonly bytes: number
+}
+
 export interface Request {
   readonly id: number
   readonly connection: number
@@ -72,7 +78,7 @@ export interface Request {
   receivedBytes: number
   receivedBlocks: number
   /** Chunks whose integrity is being checked, by token, in order. */
-  readonly checks: Map<number, readonly Block[]>
+  readonly checks: Map<number, Check>
   /** Blocks that were good and new. */
   delivered: number
 }

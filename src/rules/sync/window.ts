@@ -33,7 +33,7 @@ function heldInAll(state: SyncState): number {
   let bytes = 0
   for (const span of state.spans) bytes += span.heldBytes
   for (const request of state.requests.values()) {
-    if (request.purpose.kind === 'span') bytes += checkingCost(state, request)
+    if (request.purpose.kind === 'span') bytes += checkingCost(request)
   }
   const work = state.job !== undefined && 'work' in state.job ? state.job.work : state.postponed
   if (work?.kind === 'extend') bytes += work.bytes
@@ -56,10 +56,10 @@ function outstandingCost(state: SyncState, request: Request): number {
   }
 }
 
-function checkingCost(state: SyncState, request: Request): number {
-  let bytes = 0
-  for (const blocks of request.checks.values()) bytes += blocksCost(state, blocks)
-  return bytes
+function checkingCost(request: Request): number {
+  let sum = 0
+  for (const { bytes } of request.checks.values()) sum += bytes
+  return sum
 }
 
 export function blocksCost(
