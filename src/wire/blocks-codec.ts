@@ -7,7 +7,7 @@ const lastFlag = 1
 const textFlag = 0x80
 
 /** Payloads up to this are copied: a part of its own costs more to send than so many bytes. */
-const maxCopiedBytes = 4 * 1024
+const maxCopiedBytes = 1024
 
 /**
  * The body of a `blocks` message, as parts to be sent in a row: large payloads are not copied. Only the

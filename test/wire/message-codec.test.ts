@@ -511,8 +511,8 @@ describe('blocks', () => {
     ],
   }
 
-  test('are sent without a copy of a payload above 4 KiB, and in as few parts as that leaves', () => {
-    const sizes = [3, 4_096, 4_097, 0, 10_000, 1, 5_000]
+  test('are sent without a copy of a payload above 1 KiB, and in as few parts as that leaves', () => {
+    const sizes = [3, 1_024, 1_025, 0, 10_000, 1, 5_000]
     const blocks = sizes.map((size, index) => ({
       height: index,
       hash: `0${index}`,
@@ -522,7 +522,7 @@ describe('blocks', () => {
     const sent: WireMessage = { ...message, blocks }
     const { parts, length } = encodeMessage(sent)
     for (const { payload } of blocks) {
-      if (payload.length > 4_096) expect(parts).toContain(payload)
+      if (payload.length > 1_024) expect(parts).toContain(payload)
     }
     expect(parts).toHaveLength(1 + 2 * 3)
     expect(parts.reduce((sum, part) => sum + part.length, 0)).toBe(length)
