@@ -7,7 +7,7 @@ const withoutCode = (text: string): string =>
   text.replace(/^```.*?^```$/gms, '').replace(/`[^`\n]*`/g, '')
 
 /** Pages that others link to while they are being written. */
-const notYet = ['BLOCK-STORES.md', 'PERFORMANCE.md', 'SYNC.md']
+const notYet = ['SYNC.md']
 
 /** The anchor that GitHub gives to a heading. */
 const anchorOf = (heading: string): string =>

@@ -48,6 +48,26 @@ export function faultChecks({ test, faultyFactory }: BlockStoreSuiteOptions): vo
         }),
     )
 
+    testOfRule(
+      test,
+      `${what}, failing at any of its steps, is after a reopening what the store said`,
+      () =>
+        atEveryStep(faultyFactory, async (made, disk, step) => {
+          const store = await filled(made, write.before)
+          disk.failAt(step, 1)
+          const isDone = await write.make(store).then(
+            () => true,
+            (error: unknown) => {
+              requireDiskError(error, 'a write')
+              return false
+            },
+          )
+          disk.heal()
+          const held = await expectEither(store, write, isDone, `${what} failed at step ${step}`)
+          await expectReopened(made, store, held, `${what} that failed`)
+        }),
+    )
+
     testOfRule(test, `${what}, cut off by a kill at any of its steps, is done or not done`, () =>
       atEveryStep(faultyFactory, async (made, disk, step) => {
         if (made.afterKill === undefined) return

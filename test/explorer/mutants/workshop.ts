@@ -78,7 +78,13 @@ export class Workshop {
   /** The first test of a file that fails, or undefined when all pass. */
   test(file: string): string | undefined {
     const vitest = join(root, 'node_modules/vitest/vitest.mjs')
-    const { status, stdout, stderr } = this.#node([vitest, 'run', file, '--reporter=json'])
+    const { status, stdout, stderr } = this.#node([
+      vitest,
+      'run',
+      file,
+      '--bail=1',
+      '--reporter=json',
+    ])
     if (status === 0) return undefined
     const start = stdout.indexOf('{')
     if (start < 0) throw new Error(`vitest did not run: ${stderr}`)
