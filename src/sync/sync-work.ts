@@ -2,7 +2,13 @@ import type { Block, BlockRef, BlockStore } from '../contracts/block-store.js'
 import type { ChainRules, ChainTip, Verdict } from '../contracts/chain-rules.js'
 import type { Clock, Timer } from '../contracts/clock.js'
 import { HoldfastError } from '../errors.js'
-import type { CheckResult, SyncEffect, SyncInput, WorkKind, WriteResult } from '../rules/sync/inputs.js'
+import type {
+  CheckResult,
+  SyncEffect,
+  SyncInput,
+  WorkKind,
+  WriteResult,
+} from '../rules/sync/inputs.js'
 
 /** The event loop is not held longer than about this by checks. */
 const sliceMs = 15

@@ -249,8 +249,7 @@ export class World {
         })
       }
     }
-    const weight =
-      work === 'reorganise' ? this.rules.weightOfBranch?.(previous, blocks) : undefined
+    const weight = work === 'reorganise' ? this.rules.weightOfBranch?.(previous, blocks) : undefined
     const passed = weight === undefined ? {} : { weight }
     soon({ kind: 'validated', token, result: { kind: 'passed', ...passed } })
   }
