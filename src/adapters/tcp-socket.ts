@@ -49,7 +49,8 @@ function connect(
     }
     signal.addEventListener('abort', abort, { once: true })
     socket.on('error', fail).on('connect', () => {
-      if (isConnectedToItself(socket)) fail(new Error('the socket connected to itself'))
+      if (socket.remoteAddress === undefined) fail(goneError())
+      else if (isConnectedToItself(socket)) fail(new Error('the socket connected to itself'))
       else settle(() => resolve(socket))
     })
     socket.connect({ ...to, noDelay: true, keepAlive: false })
@@ -60,6 +61,12 @@ function connect(
 function createSocket(): Socket {
   const options = { allowHalfOpen: false, highWaterMark: socketBufferBytes }
   return new Socket(options)
+}
+
+/** A reset can come after the connection was made and before we are told: the error of it is still to be read. */
+function goneError(): Error {
+  const error = new Error('the connection was reset as soon as it was made')
+  return Object.assign(error, { code: 'ECONNRESET' })
 }
 
 /** A dial to a free port of this machine can be given that very port to come from, and meet itself. */
