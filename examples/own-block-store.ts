@@ -103,13 +103,13 @@ class JsonFileBlockStore implements BlockStore {
     blocks: readonly Block[],
     expectTip: BlockRef | null,
   ): Promise<BlockRef | null> {
+    blockStoreChecks.requireRun(blocks)
     // All that is given is copied before the wait: the caller may change it meanwhile.
     const added = blocks.map(copyOf)
     const expected = expectTip && { ...expectTip }
     const below = ancestor && { ...ancestor }
     const write = async (): Promise<BlockRef | null> => {
       const chain = this.#chain()
-      blockStoreChecks.requireRun(added)
       blockStoreChecks.requireTip(refOf(chain.at(-1)), expected)
       if (below !== null) blockStoreChecks.requireAncestor(below, this.#at(below.height)?.hash)
       blockStoreChecks.requireLink(below, added[0])
