@@ -1,6 +1,9 @@
 // Packs the package and uses it as its users would: from an ES module, from CommonJS with and without
 // require(esm), and from TypeScript. Needs no network: the runtime dependencies come from this
 // checkout's node_modules, and nothing else of it can be seen by the packed package.
+//
+//   npm run smoke                            types under the TypeScript of this checkout
+//   npm run smoke -- --typescript 5.9,6,7    and under these; installs them, needs the registry
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import {
@@ -43,11 +46,12 @@ try {
   })
 
   const types = typescriptProject(packed)
-  for (const resolution of ['nodenext', 'bundler']) {
-    step(`TypeScript: moduleResolution ${resolution}`, () => {
-      const compiler = join(checkout, 'node_modules', 'typescript', 'bin', 'tsc')
-      run(types, [compiler, '--project', `tsconfig.${resolution}.json`])
-    })
+  for (const { version, compiler } of compilers()) {
+    for (const resolution of ['node16', 'nodenext', 'bundler']) {
+      step(`TypeScript ${version}: moduleResolution ${resolution}`, () => {
+        run(types, [compiler, '--project', `tsconfig.${resolution}.json`])
+      })
+    }
   }
 } catch (error) {
   console.error(error instanceof Error ? error.message : error)
@@ -129,9 +133,34 @@ function typescriptProject(packed) {
     const config = { compilerOptions: { ...strict, ...options }, files }
     writeFileSync(join(folder, `tsconfig.${resolution}.json`), JSON.stringify(config))
   }
+  configure('node16', { module: 'node16' }, ['consumer.mts', 'consumer.cts'])
   configure('nodenext', { module: 'nodenext' }, ['consumer.mts', 'consumer.cts'])
   configure('bundler', { module: 'esnext', moduleResolution: 'bundler' }, ['consumer.ts'])
   return folder
+}
+
+/** The compilers to try: this checkout's, and each asked for on the command line, installed beside. */
+function compilers() {
+  const asked = process.argv[process.argv.indexOf('--typescript') + 1]
+  const wanted = process.argv.includes('--typescript') ? (asked ?? '').split(',') : []
+  const installed = wanted.map((version) => {
+    if (!/^\d+(\.\d+){0,2}$/.test(version)) throw new Error(`no version of TypeScript: ${version}`)
+    const prefix = join(work, `typescript-${version}`)
+    execute(work, 'npm', [
+      'install',
+      '--no-audit',
+      '--no-fund',
+      '--prefix',
+      prefix,
+      `typescript@${version}`,
+    ])
+    return prefix
+  })
+  return [checkout, ...installed].map((folder) => {
+    const typescript = join(folder, 'node_modules', 'typescript')
+    const { version } = JSON.parse(readFileSync(join(typescript, 'package.json'), 'utf8'))
+    return { version, compiler: join(typescript, 'bin', 'tsc') }
+  })
 }
 
 function link(modules, dependency) {
