@@ -38,8 +38,10 @@ export type { PingLimits } from './rules/ping-schedule.js'
 
 export { SyncCoordinator } from './sync-coordinator.js'
 export type {
+  Bottleneck,
   SyncCoordinatorOptions,
   SyncEvents,
+  SyncPeerState,
   SyncPhase,
   SyncProgress,
 } from './sync-coordinator.js'

@@ -14,6 +14,8 @@ import type { Reading, SubmitResult, SyncEffect, SyncInput } from './rules/sync/
 import type { SyncNotice, SyncPhase } from './rules/sync/notices.js'
 import { createSyncState, type SyncState } from './rules/sync/state.js'
 import { step } from './rules/sync/step.js'
+import type { Bottleneck } from './rules/sync/bottleneck.js'
+import type { SyncPeerState } from './rules/sync/peer-state.js'
 import { progressOf, type SyncProgress } from './rules/sync/view.js'
 import {
   checkSyncOptions,
@@ -26,7 +28,7 @@ import { SyncWaiters } from './sync/sync-waiters.js'
 import { SyncWork } from './sync/sync-work.js'
 import { TurnQueue } from './turn-queue.js'
 
-export type { SyncCoordinatorOptions, SyncPhase, SyncProgress }
+export type { Bottleneck, SyncCoordinatorOptions, SyncPeerState, SyncPhase, SyncProgress }
 
 type NoticeOf<Kind extends SyncNotice['kind']> = Omit<Extract<SyncNotice, { kind: Kind }>, 'kind'>
 
@@ -45,6 +47,8 @@ export type SyncEvents = {
    * for a block. They may all be wrong, or our rules may be older than theirs.
    */
   disagreementFound: (event: NoticeOf<'disagreementFound'>) => void
+  /** A peer of the same network says that its chain has another `chainId`: it is not asked for blocks. */
+  otherChainFound: (event: NoticeOf<'otherChainFound'>) => void
   forkFound: (event: NoticeOf<'forkFound'>) => void
   deepForkFound: (event: NoticeOf<'deepForkFound'>) => void
   /** Our own store or validation failed; it is tried again. */
@@ -311,6 +315,8 @@ export class SyncCoordinator
         return this.tell('blockRejected', notice)
       case 'disagreementFound':
         return this.tell('disagreementFound', notice)
+      case 'otherChainFound':
+        return this.tell('otherChainFound', notice)
       case 'forkFound':
         return this.tell('forkFound', notice)
       case 'deepForkFound':

@@ -14,7 +14,7 @@ export function drawPicture(facts: Facts): string {
 <title id="title">${escaped(titleOf(facts))}</title>
 <metadata>${escaped(JSON.stringify(facts))}</metadata>
 <style>
-  text { font: 13px ui-monospace, Menlo, Consolas, monospace; fill: #24292f }
+  text { font: 12px ui-monospace, Menlo, Consolas, monospace; fill: #24292f }
   .head { font-weight: 600; font-size: 14px }
   .small { font-size: 11px; fill: #57606a }
   .paper { fill: #ffffff; stroke: #d0d7de }
@@ -90,8 +90,8 @@ function redialOf({ redialMs, closesWithoutFault }: Facts): string {
   ]
   return panel(1, 'a connection breaks', bars, [
     `back after ${redialMs} ms, with backoff`,
-    `and no other was closed: ${closesWithoutFault}`,
-    'closes without a fault',
+    'every other connection stayed',
+    `${closesWithoutFault} closes without a fault`,
   ])
 }
 

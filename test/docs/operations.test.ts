@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import ts from 'typescript'
 import { describe, expect, test } from 'vitest'
+import { syncPeerStates } from '../../src/rules/sync/peer-state.js'
 import { root } from './support/code-blocks.js'
 
 const read = (path: string): string => readFileSync(join(root, path), 'utf8')
@@ -71,6 +72,8 @@ describe('docs/OPERATIONS.md', () => {
   test.each([
     ['stalled reason', literalsOf('src/rules/sync/notices.ts', 'StallReason'), 6],
     ['phase of sync', literalsOf('src/rules/sync/notices.ts', 'SyncPhase'), 7],
+    ['bottleneck', literalsOf('src/rules/sync/bottleneck.ts', 'Bottleneck'), 3],
+    ['state of a peer in sync', [...syncPeerStates], 9],
     ['health', literalsOf('src/rules/health.ts', 'Health'), 7],
     ['close reason', literalsOf('src/contracts/close-reason.ts', 'CloseReason'), 18],
   ])('says what each %s means, and what to do', (_, names, least) => {

@@ -16,6 +16,9 @@ const busyCreditAttempts = 8
 export function hearStatus(turn: Turn, peer: SyncPeer, message: StatusMessage): void {
   const { state } = turn
   if (message.chainId !== state.config.chainId) {
+    if (peer.chain !== 'other') {
+      tell(turn, { kind: 'otherChainFound', peer: peer.key, chainId: message.chainId })
+    }
     peer.chain = 'other'
     peer.claim = undefined
     return

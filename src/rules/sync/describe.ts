@@ -1,4 +1,5 @@
-import { restUntilMs, isCoolingDown, isSetAside, standingOf } from './standing.js'
+import { peerStateOf } from './peer-state.js'
+import { restUntilMs, standingOf } from './standing.js'
 import type { SyncPeer, SyncState } from './state.js'
 import { progressOf } from './view.js'
 
@@ -7,7 +8,10 @@ import { progressOf } from './view.js'
  * what it claims, what it was asked and why it is not asked. For display: the text may change.
  */
 export function describeSync(state: SyncState, now: number): string {
-  const { phase, height, target, peers, window, requestsInFlight } = progressOf(state, now)
+  const { phase, height, target, peers, window, requestsInFlight, bottleneck } = progressOf(
+    state,
+    now,
+  )
   const reason = phase.kind === 'stalled' ? ` (${phase.reason})` : ''
   const { job, trouble, fork, rejection } = state
   const lines = [
@@ -15,6 +19,7 @@ export function describeSync(state: SyncState, now: number): string {
     `${peers.connected} peers, ${peers.answered} answered, ${peers.ahead} ahead`,
     `${requestsInFlight} requests, window ${window.usedBytes} of ${window.maxBytes} bytes`,
   ]
+  if (bottleneck !== undefined) lines.push(`waits mostly for the ${bottleneck}`)
   if (job !== undefined) lines.push(`${job.kind} for ${Math.round(now - job.sinceMs)} ms`)
   if (trouble !== undefined) {
     const retryMs = Math.max(0, Math.round(trouble.retryAtMs - now))
@@ -43,14 +48,21 @@ function describePeer(state: SyncState, peer: SyncPeer, now: number): string {
 
 function availability(state: SyncState, peer: SyncPeer, now: number): string {
   const { key, busyUntilMs } = peer
-  if (isSetAside(state, key, now)) {
-    return `set aside for ${Math.round(standingOf(state, key).setAsideUntilMs - now)} ms`
+  const peerState = peerStateOf(state, peer, now)
+  const name = peerState.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
+  switch (peerState) {
+    case 'setAside':
+      return `${name} for ${roundedMs(standingOf(state, key).setAsideUntilMs - now)}`
+    case 'coolingDown':
+      return `${name}, ${roundedMs(restUntilMs(state, key) - now)} at least`
+    case 'busy':
+      return `${name} for ${roundedMs(busyUntilMs - now)}`
+    default:
+      return name
   }
-  if (isCoolingDown(state, key, now)) {
-    return `cools down, ${Math.max(0, Math.round(restUntilMs(state, key) - now))} ms at least`
-  }
-  return busyUntilMs > now ? `busy for ${Math.round(busyUntilMs - now)} ms` : 'free'
 }
+
+const roundedMs = (ms: number): string => `${Math.max(0, Math.round(ms))} ms`
 
 /** An error may be anything, and must not make the description fail. */
 function textOf(error: unknown): string {

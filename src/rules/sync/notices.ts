@@ -57,6 +57,8 @@ export type SyncNotice =
       readonly reason: string
       readonly peers: readonly string[]
     }
+  /** A peer is of another chain: it is not asked, and keeps its connection. */
+  | { readonly kind: 'otherChainFound'; readonly peer: string; readonly chainId: string }
   /** A peer is on another branch than we are. */
   | { readonly kind: 'forkFound'; readonly peer: string; readonly tip: BlockRef }
   /** A peer's better branch is beyond what we may adopt. */

@@ -1,5 +1,6 @@
 import type { Block, BlockRef } from '../../contracts/block-store.js'
 import type { ChainTip } from '../../contracts/chain-rules.js'
+import { noWaits, type Waits } from './bottleneck.js'
 import type { Reading, SyncEffect } from './inputs.js'
 import type { SyncConfig } from './limits.js'
 import { startOf } from './limits.js'
@@ -233,6 +234,8 @@ export interface SyncState {
   /** When the next wait ends that holds the plan up: a deadline, a cooldown, a retry. */
   nextMoveAtMs: number
   readonly meter: Meter
+  /** As they were at the last step. */
+  waits: Waits
 }
 
 /** One step under way: its time, and what it wants done so far. */
@@ -279,6 +282,7 @@ export function createSyncState(config: SyncConfig): SyncState {
     wakeAtMs: Infinity,
     nextMoveAtMs: Infinity,
     meter: createMeter(),
+    waits: noWaits,
   }
 }
 

@@ -1,5 +1,6 @@
 import { announceTip, postStatus, refreshStatus } from './announce.js'
 import { assign } from './assign.js'
+import { waitsAt } from './bottleneck.js'
 import { hearStatus, hearTip } from './claims.js'
 import { endFork, planFork, receiveHashes, receiveHeaders } from './fork.js'
 import type { ReplyMessage, SyncEffect, SyncInput } from './inputs.js'
@@ -30,6 +31,7 @@ import { forgiveLateness, setWake } from './wake.js'
  */
 export function step(state: SyncState, nowMs: number, input: SyncInput): SyncEffect[] {
   const turn: Turn = { state, now: nowMs, effects: [] }
+  state.waits = waitsAt(state, nowMs)
   state.nowMs = nowMs
   forgiveLateness(turn)
   take(turn, input)

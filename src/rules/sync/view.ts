@@ -1,6 +1,8 @@
+import { bottleneckOf, waitsAt, type Bottleneck } from './bottleneck.js'
 import { topOf } from './claims.js'
 import { speedOf } from './meter.js'
 import type { SyncPhase } from './notices.js'
+import { countPeerStates, type SyncPeerState } from './peer-state.js'
 import { peersAhead, phaseOf } from './phase.js'
 import type { SyncState } from './state.js'
 import { windowUse } from './window.js'
@@ -17,6 +19,8 @@ export interface SyncProgress {
     /** Those that have said what they have of this chain. */
     readonly answered: number
     readonly ahead: number
+    /** Each connected peer counts once. */
+    readonly byState: Readonly<Record<SyncPeerState, number>>
   }
   readonly blocksPerSecond: number
   readonly bytesPerSecond: number
@@ -25,6 +29,8 @@ export interface SyncProgress {
   /** Blocks held and outstanding, in bytes, and how many there may be. */
   readonly window: { readonly usedBytes: number; readonly maxBytes: number }
   readonly requestsInFlight: number
+  /** What it mostly waits for, over the last ten seconds or so; undefined while nobody is ahead. */
+  readonly bottleneck: Bottleneck | undefined
 }
 
 export function progressOf(state: SyncState, now: number): SyncProgress {
@@ -43,11 +49,13 @@ export function progressOf(state: SyncState, now: number): SyncProgress {
       connected: peers.length,
       answered: peers.filter(({ chain, claim }) => chain === 'ours' && claim !== undefined).length,
       ahead: ahead.length,
+      byState: countPeerStates(state, now),
     },
     ...speed,
     etaMs: etaMs(left, speed.blocksPerSecond),
     window: { usedBytes: windowUse(state), maxBytes: state.config.limits.windowBytes },
     requestsInFlight: state.requests.size,
+    bottleneck: bottleneckOf(waitsAt(state, now)),
   }
 }
 

@@ -37,6 +37,8 @@ export interface WorldOptions {
   /** True for an input that is to be lost on its way to the rules. */
   readonly loses?: (input: SyncInput, index: number) => boolean
   readonly append?: (world: World) => 'works' | 'throws' | 'hangs' | 'mismatches'
+  /** How long each call takes, in milliseconds; 1 when it is not said. */
+  readonly takesMs?: { readonly validate?: number; readonly append?: number }
   readonly validate?: (block: Block, world: World) => 'works' | 'throws' | 'hangs' | 'refuses'
 }
 
@@ -178,7 +180,12 @@ export class World {
 
   #carryOut(effect: SyncEffect): void {
     this.effects.push(effect)
-    const soon = (input: SyncInput): void => this.after(1, () => this.enter(input))
+    const { validate: validateMs, append: appendMs } = this.#options.takesMs ?? {}
+    const inTime =
+      (ms = 1) =>
+      (input: SyncInput): void =>
+        this.after(ms, () => this.enter(input))
+    const soon = inTime()
     switch (effect.kind) {
       case 'post': {
         this.posts.push(effect)
@@ -191,11 +198,23 @@ export class World {
       case 'check':
         return soon({ kind: 'checked', token: effect.token, result: this.#check(effect.blocks) })
       case 'validate':
-        return this.#validate(effect, soon)
+        return this.#validate(effect, inTime(validateMs))
       case 'append':
-        return this.#write(effect.token, effect.expectTip, effect.expectTip, effect.blocks, soon)
+        return this.#write(
+          effect.token,
+          effect.expectTip,
+          effect.expectTip,
+          effect.blocks,
+          inTime(appendMs),
+        )
       case 'replace':
-        return this.#write(effect.token, effect.ancestor, effect.expectTip, effect.blocks, soon)
+        return this.#write(
+          effect.token,
+          effect.ancestor,
+          effect.expectTip,
+          effect.blocks,
+          inTime(appendMs),
+        )
       case 'abandon':
         return
       case 'readTip':
