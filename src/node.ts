@@ -115,7 +115,8 @@ export class Node<Sync extends SyncCoordinator | undefined = SyncCoordinator | u
   }
 
   /**
-   * Loads the known peers, opens the block store, listens, and dials the kept peers. Rejects with what
+   * Loads the known peers, opens the block store, listens, and dials the kept peers: brings up each part
+   * that does not run, also when others were started by hand. Rejects with what
    * failed, with ABORTED when `stop` is called meanwhile, with `signal.reason` when the signal aborts,
    * and is stopped then, all of it. Idempotent; works again after `stop`.
    */
@@ -151,22 +152,34 @@ export class Node<Sync extends SyncCoordinator | undefined = SyncCoordinator | u
   }
 
   async #start(signal: AbortSignal): Promise<void> {
-    if (this.connections.status().state === 'running') return
-    await this.peerMemory?.start()
+    const wasRunning = this.#isRunning()
     try {
+      await this.peerMemory?.start()
       signal.throwIfAborted()
       await this.sync?.start({ signal })
-      try {
-        await this.connections.start({ signal })
-      } catch (error) {
-        await this.sync?.stop().catch(() => undefined)
-        throw error
-      }
+      await this.connections.start({ signal })
     } catch (error) {
-      await this.peerMemory?.stop()
+      await this.#undoStart()
       throw error
     }
-    this.tell('started')
+    if (!wasRunning) this.tell('started')
+  }
+
+  /** A part whose own start failed has undone it itself, and is not waited for. */
+  async #undoStart(): Promise<void> {
+    const wasRunning = this.connections.status().state !== 'stopped'
+    await this.connections.stop()
+    if (this.sync !== undefined && this.sync.phase.kind !== 'stopped') {
+      await this.sync.stop().catch(() => undefined)
+    }
+    await this.peerMemory?.stop()
+    if (wasRunning) this.tell('stopped')
+  }
+
+  /** The parts can be started by hand too, so that some may run while others do not. */
+  #isRunning(): boolean {
+    const isSyncing = this.sync === undefined || this.sync.phase.kind !== 'stopped'
+    return this.connections.status().state === 'running' && isSyncing
   }
 
   async #stop(): Promise<void> {

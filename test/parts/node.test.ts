@@ -209,6 +209,45 @@ describe('createNode', () => {
     await stopped(world, a)
   })
 
+  test('start brings up every part that does not run, whichever were started by hand', async () => {
+    const world = new World()
+    const store = new MemoryBlockStore()
+    const node = createNode({
+      ...options(world, '10.0.0.1'),
+      chain: { rules: testChainRules(chain), store },
+    })
+    let started = 0
+    node.on('started', () => void (started += 1))
+    await node.connections.start()
+    expect(node.sync.phase.kind).toBe('stopped')
+    await node.start()
+    expect([node.sync.phase.kind, node.status().state, started]).toEqual(['idle', 'running', 1])
+    await node.start()
+    expect(started).toBe(1)
+    await stopped(world, node)
+    await node.sync.start()
+    await node.start()
+    expect([node.sync.phase.kind, node.status().state, started]).toEqual(['idle', 'running', 2])
+    await stopped(world, node)
+    expect(world.clock.pendingTimers).toBe(0)
+  })
+
+  test('a start that fails stops also what was started by hand', async () => {
+    const world = new World()
+    const store = new MemoryBlockStore()
+    store.open = () => Promise.reject(new Error('EIO'))
+    const node = createNode({
+      ...options(world, '10.0.0.1'),
+      chain: { rules: testChainRules(chain), store },
+    })
+    await node.connections.start()
+    const failed = expect(node.start()).rejects.toThrow('EIO')
+    await world.advance(5_000)
+    await failed
+    expect([node.status().state, node.sync.phase.kind]).toEqual(['stopped', 'stopped'])
+    expect(world.clock.pendingTimers).toBe(0)
+  })
+
   test('a start that fails leaves it stopped, and its store closed', async () => {
     const world = new World()
     const first = createNode(options(world, '10.0.0.1'))

@@ -42,7 +42,8 @@ function move(turn: Turn, fork: ForkAttempt): void {
   const { state, now } = turn
   if (fork.stage.kind === 'committing') return
   const peer = state.peers.get(fork.connection)
-  if (peer === undefined) return endFork(turn)
+  // Gone, or of another chain by now.
+  if (peer?.chain !== 'ours') return endFork(turn)
   if (fork.progressAtMs + state.config.limits.forkProgressMs <= now) {
     endFork(turn)
     return fail(turn, peer)
