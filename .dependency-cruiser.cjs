@@ -61,7 +61,7 @@ module.exports = {
     ]),
     layer('registry', '^src/registry/', [
       '^src/(registry|rules|contracts)/',
-      '^src/(errors|events|slot)\\.ts$',
+      '^src/(errors|events|priority-queue|recent-map|slot)\\.ts$',
     ]),
     layer('sync', '^src/sync/', [
       '^src/(sync|rules|contracts)/',

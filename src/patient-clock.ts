@@ -1,5 +1,5 @@
 import type { Clock, Timer } from './contracts/clock.js'
-import { DueQueue } from './due-queue.js'
+import { PriorityQueue } from './priority-queue.js'
 
 /** A timer that fires later than this shows that the process stood still. */
 const maxLatenessMs = 1_000
@@ -18,7 +18,7 @@ const maxRoundingMs = 1
 class PatientClock implements Clock {
   readonly #clock: Clock
   /** Timers that are set, by the time at which they are due. */
-  readonly #pending = new DueQueue<Timer>()
+  readonly #pending = new PriorityQueue<Timer>()
   /** How long the process stood still, in all. */
   #lostMs = 0
   #latestMs: number
@@ -30,7 +30,7 @@ class PatientClock implements Clock {
 
   now(): number {
     const readMs = this.#clock.now()
-    const dueMs = this.#pending.nextDueMs ?? Infinity
+    const dueMs = this.#pending.lowest ?? Infinity
     const lateMs = readMs - this.#lostMs - dueMs
     if (lateMs > maxLatenessMs) this.#lostMs += lateMs
     const backMs = this.#latestMs - (readMs - this.#lostMs)

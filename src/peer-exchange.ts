@@ -3,7 +3,7 @@ import type { PeersMessage } from './contracts/exchange-messages.js'
 import type { Peer, PeerService, ServiceMessage, ServicePeer } from './contracts/peer-service.js'
 import type { Random } from './contracts/random.js'
 import { systemClock, systemRandom } from './defaults.js'
-import { DueQueue } from './due-queue.js'
+import { PriorityQueue } from './priority-queue.js'
 import { EventSource } from './events.js'
 import { patientClock } from './patient-clock.js'
 import { entriesOf, hearOf, type PeerRegistry } from './peer-registry.js'
@@ -58,7 +58,7 @@ export class PeerExchange extends EventSource<PeerExchangeEvents> implements Pee
   readonly #random: Random
   readonly #limits: PeerExchangeLimits
   readonly #sessions = new Map<ServicePeer, Session>()
-  readonly #due = new DueQueue<ServicePeer>()
+  readonly #due = new PriorityQueue<ServicePeer>()
   #timer: Timer | undefined
   #timerDueMs = Infinity
   #ignored = 0
@@ -157,7 +157,7 @@ export class PeerExchange extends EventSource<PeerExchangeEvents> implements Pee
   }
 
   #arm(): void {
-    const dueMs = this.#due.nextDueMs ?? Infinity
+    const dueMs = this.#due.lowest ?? Infinity
     if (dueMs === this.#timerDueMs) return
     this.#timer?.cancel()
     this.#timer = undefined
@@ -171,7 +171,11 @@ export class PeerExchange extends EventSource<PeerExchangeEvents> implements Pee
 
   #askDue(): void {
     const nowMs = this.#clock.now()
-    for (let peer = this.#due.takeDue(nowMs); peer !== undefined; peer = this.#due.takeDue(nowMs)) {
+    for (
+      let peer = this.#due.takeUpTo(nowMs);
+      peer !== undefined;
+      peer = this.#due.takeUpTo(nowMs)
+    ) {
       const session = this.#sessions.get(peer)
       if (session === undefined) continue
       session.isAsked = peer.post({ kind: 'getPeers', count: this.#limits.maxAsked })

@@ -4,6 +4,7 @@ import type { RegistrySnapshot } from './contracts/peer-store.js'
 import { systemClock } from './defaults.js'
 import { BanList } from './registry/ban-list.js'
 import { Departed } from './registry/departed.js'
+import { EvictionQueue } from './registry/eviction-queue.js'
 import { PeerEntry, type PeerFailure, type PeerSource } from './registry/peer-entry.js'
 import {
   infoOf,
@@ -21,7 +22,7 @@ import {
 } from './registry/registry-snapshot.js'
 import { ScoreBook } from './registry/score-book.js'
 import type { Ban } from './rules/bans.js'
-import { chooseEvicted, type KnownPeer } from './rules/known-peers.js'
+import { evictionRank, mayDisplace } from './rules/known-peers.js'
 import { parsePeerAddress, parsePeerIp, type PeerAddress, type PeerIp } from './rules/peer-ip.js'
 import { peerIdentities, peerKey, type PeerIdentity } from './rules/peer-key.js'
 
@@ -96,8 +97,9 @@ let watchRegistry: (
  * It holds at most `maxKnownPeers`. When it is full, somebody makes room who is neither kept nor
  * connected: hearsay that never connected before peers that a user named, these before peers that were
  * connected once, banned ones last; among equals the one with the most failed dials, then the one that
- * was seen least recently. What other peers tell displaces only hearsay that was dialled in vain. When
- * nobody may go, the newcomer is not remembered. It dials nobody by itself: hand it to a
+ * was seen least recently. (With more than 32 peers, that a peer may go sooner than before is seen at the
+ * latest when a thirty-second of them have gone.) What other peers tell displaces only hearsay that was
+ * dialled in vain. When nobody may go, the newcomer is not remembered. It dials nobody by itself: hand it to a
  * ConnectionManager.
  */
 export class PeerRegistry {
@@ -108,6 +110,7 @@ export class PeerRegistry {
   readonly #defaultPort: number
   readonly identity: PeerIdentity
   readonly #entries = new Map<string, PeerEntry>()
+  readonly #evictable = new EvictionQueue<PeerEntry>(this.#entries, (entry) => this.#rankOf(entry))
   /** How many kept entries each IP has. */
   readonly #keptIps = new Map<PeerIp, number>()
   readonly #bans: BanList
@@ -330,6 +333,7 @@ export class PeerRegistry {
     if (!this.#hasRoomFor(source)) return undefined
     const entry = new PeerEntry(key, address, source, this.#clock.unixMs())
     this.#entries.set(entry.key, entry)
+    this.#evictable.add(entry)
     return entry
   }
 
@@ -352,21 +356,30 @@ export class PeerRegistry {
 
   #hasRoomFor(source: PeerSource): boolean {
     if (this.#entries.size < this.#maxKnownPeers) return true
-    const evicted = chooseEvicted(this.#evictable(), { isHearsay: source === 'exchange' })
-    if (evicted !== undefined) this.#forget(evicted.entry)
-    return evicted !== undefined
+    const first = this.#evictable.first()
+    const isHearsay = source === 'exchange'
+    if (first === undefined || !mayDisplace({ isHearsay }, first.rank)) return false
+    this.#forget(first.peer)
+    return true
   }
 
-  *#evictable(): Generator<KnownPeer & { readonly entry: PeerEntry }> {
-    for (const entry of this.#entries.values()) {
-      const { isKept, isOpen, isHearsay, timesConnected, failures, seenUnixMs } = entry
-      const isBanned = this.#bans.of(entry.ip) !== undefined
-      yield { entry, isKept, isOpen, isHearsay, isBanned, timesConnected, failures, seenUnixMs }
-    }
+  #rankOf(entry: PeerEntry): number {
+    const { isKept, isOpen, isHearsay, timesConnected, failures, seenUnixMs } = entry
+    const isBanned = this.#bans.of(entry.ip) !== undefined
+    return evictionRank({
+      isKept,
+      isOpen,
+      isHearsay,
+      isBanned,
+      timesConnected,
+      failures,
+      seenUnixMs,
+    })
   }
 
   #forget(entry: PeerEntry): void {
     this.#entries.delete(entry.key)
+    this.#evictable.delete(entry)
     entry.answeredBy(entry)
     entry.isForgotten = true
     this.#departed.add(entry.key)

@@ -9,7 +9,7 @@ import type {
 } from './contracts/peer-service.js'
 import type { Random } from './contracts/random.js'
 import { systemClock, systemRandom } from './defaults.js'
-import { DueQueue } from './due-queue.js'
+import { PriorityQueue } from './priority-queue.js'
 import { HoldfastError } from './errors.js'
 import { EventSource } from './events.js'
 import { patientClock } from './patient-clock.js'
@@ -66,7 +66,7 @@ export class PingMonitor extends EventSource<PingEvents> implements PeerService 
   readonly #random: Random
   readonly #limits: PingLimits
   readonly #peers = new Map<ServicePeer, Monitored>()
-  readonly #due = new DueQueue<ServicePeer>()
+  readonly #due = new PriorityQueue<ServicePeer>()
   readonly #waiters = new PongWaiters()
   #timer: Timer | undefined
   #timerDueMs = Infinity
@@ -147,7 +147,7 @@ export class PingMonitor extends EventSource<PingEvents> implements PeerService 
 
   /** One timer, for whoever is due first. */
   #arm(): void {
-    const dueMs = Math.min(this.#due.nextDueMs ?? Infinity, this.#waiters.nextDueMs ?? Infinity)
+    const dueMs = Math.min(this.#due.lowest ?? Infinity, this.#waiters.nextDueMs ?? Infinity)
     if (dueMs === this.#timerDueMs) return
     this.#timer?.cancel()
     this.#timerDueMs = dueMs
@@ -163,7 +163,11 @@ export class PingMonitor extends EventSource<PingEvents> implements PeerService 
   #work(): void {
     const nowMs = this.#clock.now()
     const misses: { readonly peer: ServicePeer; readonly missed: number }[] = []
-    for (let peer = this.#due.takeDue(nowMs); peer !== undefined; peer = this.#due.takeDue(nowMs)) {
+    for (
+      let peer = this.#due.takeUpTo(nowMs);
+      peer !== undefined;
+      peer = this.#due.takeUpTo(nowMs)
+    ) {
       const missed = this.#step(peer, nowMs)
       if (missed !== undefined) misses.push({ peer, missed })
     }

@@ -1,6 +1,6 @@
 import type { CloseReason } from './contracts/close-reason.js'
 import type { ServicePeer } from './contracts/peer-service.js'
-import { DueQueue } from './due-queue.js'
+import { PriorityQueue } from './priority-queue.js'
 import { HoldfastError } from './errors.js'
 import { describeReason } from './rules/close-reasons.js'
 
@@ -21,11 +21,11 @@ interface PongWaiter {
  */
 export class PongWaiters {
   readonly #waiters = new Map<ServicePeer, Map<bigint, PongWaiter>>()
-  readonly #due = new DueQueue<PongWaiter>()
+  readonly #due = new PriorityQueue<PongWaiter>()
 
   /** When the next deadline is; undefined when nobody waits. */
   get nextDueMs(): number | undefined {
-    return this.#due.nextDueMs
+    return this.#due.lowest
   }
 
   wait(
@@ -63,7 +63,7 @@ export class PongWaiters {
 
   /** Rejects those whose deadline has passed. */
   expire(nowMs: number): void {
-    for (let waiter = this.#due.takeDue(nowMs); waiter; waiter = this.#due.takeDue(nowMs)) {
+    for (let waiter = this.#due.takeUpTo(nowMs); waiter; waiter = this.#due.takeUpTo(nowMs)) {
       this.#remove(waiter)
       const text = `no pong from ${waiter.peer.key} within ${waiter.timeoutMs} ms`
       waiter.reject(new HoldfastError('PING_TIMEOUT', text))

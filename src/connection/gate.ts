@@ -2,6 +2,7 @@ import type { Clock } from '../contracts/clock.js'
 import type { CloseReason } from '../contracts/close-reason.js'
 import type { Random } from '../contracts/random.js'
 import { isKeptIp, type PeerRegistry } from '../peer-registry.js'
+import { RecentMap } from '../recent-map.js'
 import { takeAccept, type AcceptBudget, type AcceptVerdict } from '../rules/accept-rate.js'
 import { admitInbound, type Admission, type PendingInbound } from '../rules/admission.js'
 import type { ConnectionId } from '../rules/election.js'
@@ -20,7 +21,10 @@ export type GateVerdict =
   /** Not a word is lost on it. */
   | { readonly kind: 'drop'; readonly reason: CloseReason }
 
-/** Addresses whose budgets are remembered. */
+/**
+ * Addresses whose budgets are remembered. Whoever has more gains nothing by it: each has a whole budget of
+ * its own anyway.
+ */
 const maxBudgets = 4_096
 
 /** Newcomers that are in handshake although somebody would have to go for them. */
@@ -40,7 +44,7 @@ export class Gate {
   readonly #evictsInbound: boolean
   /** No newcomer can foresee whom it protects. */
   readonly #salt: string
-  readonly #budgets = new Map<string, AcceptBudget>()
+  readonly #budgets = new RecentMap<string, AcceptBudget>(maxBudgets)
   readonly #evicting = new Set<ConnectionId>()
 
   constructor(options: {
@@ -153,13 +157,7 @@ export class Gate {
     if (scopeOf(ip) === 'loopback') return { kind: 'admit' }
     const key = ip.includes(':') ? subnetOf(ip, this.#limits) : ip
     const { verdict, budget } = takeAccept(this.#budgets.get(key), this.#clock.now(), this.#limits)
-    this.#budgets.delete(key)
     this.#budgets.set(key, budget)
-    // Whoever has so many addresses gains nothing by it: each has a whole budget of its own anyway.
-    const [leastRecent] = this.#budgets.keys()
-    if (this.#budgets.size > maxBudgets && leastRecent !== undefined) {
-      this.#budgets.delete(leastRecent)
-    }
     return verdict
   }
 }

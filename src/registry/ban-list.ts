@@ -1,4 +1,6 @@
 import type { Clock } from '../contracts/clock.js'
+import { PriorityQueue } from '../priority-queue.js'
+import { RecentMap } from '../recent-map.js'
 import { banAt, maxBanMs, type Ban } from '../rules/bans.js'
 import type { PeerIp } from '../rules/peer-ip.js'
 
@@ -10,12 +12,15 @@ export class BanList {
   readonly #clock: Clock
   readonly #maxBans: number
   readonly #bans = new Map<PeerIp, Ban>()
+  /** Each ban by its end. */
+  readonly #ends = new PriorityQueue<PeerIp>()
   /** When a ban was lifted, so that what was saved before does not bring it back. */
-  readonly #lifted = new Map<PeerIp, number>()
+  readonly #lifted: RecentMap<PeerIp, number>
 
   constructor(clock: Clock, maxBans: number) {
     this.#clock = clock
     this.#maxBans = maxBans
+    this.#lifted = new RecentMap(maxBans)
   }
 
   /** Throws RangeError unless `durationMs` is above 0 and at most a year. */
@@ -26,7 +31,7 @@ export class BanList {
       )
     }
     const sinceUnixMs = this.#clock.unixMs()
-    this.#bans.delete(ip)
+    this.#remove(ip)
     this.#insert(ip, { reason, sinceUnixMs, untilUnixMs: sinceUnixMs + durationMs })
   }
 
@@ -40,18 +45,16 @@ export class BanList {
   }
 
   lift(ip: PeerIp): boolean {
-    this.#lifted.delete(ip)
     this.#lifted.set(ip, this.#clock.unixMs())
-    dropOldest(this.#lifted, this.#maxBans)
-    return this.#bans.delete(ip)
+    return this.#remove(ip)
   }
 
   of(ip: PeerIp): Ban | undefined {
     const ban = this.#bans.get(ip)
     if (ban === undefined) return undefined
     const current = banAt(ban, this.#clock.unixMs())
-    if (current === undefined) this.#bans.delete(ip)
-    else if (current !== ban) this.#bans.set(ip, current)
+    if (current === undefined) this.#remove(ip)
+    else if (current !== ban) this.#put(ip, current)
     return current
   }
 
@@ -66,21 +69,20 @@ export class BanList {
   }
 
   #insert(ip: PeerIp, ban: Ban): void {
-    if (!this.#bans.has(ip) && this.#bans.size >= this.#maxBans) this.#makeRoom()
-    this.#bans.set(ip, ban)
-  }
-
-  #makeRoom(): void {
-    let first: [PeerIp, Ban] | undefined
-    for (const entry of this.#bans) {
-      if (first === undefined || entry[1].untilUnixMs < first[1].untilUnixMs) first = entry
+    if (!this.#bans.has(ip) && this.#bans.size >= this.#maxBans) {
+      const { first } = this.#ends
+      if (first !== undefined) this.#remove(first.item)
     }
-    if (first !== undefined) this.#bans.delete(first[0])
+    this.#put(ip, ban)
   }
-}
 
-/** Keeps a map from growing above `maxSize`: what was put in first goes. */
-function dropOldest(map: Map<unknown, unknown>, maxSize: number): void {
-  const oldest = map.keys().next()
-  if (map.size > maxSize && !oldest.done) map.delete(oldest.value)
+  #put(ip: PeerIp, ban: Ban): void {
+    this.#bans.set(ip, ban)
+    this.#ends.set(ip, ban.untilUnixMs)
+  }
+
+  #remove(ip: PeerIp): boolean {
+    this.#ends.delete(ip)
+    return this.#bans.delete(ip)
+  }
 }

@@ -1,4 +1,5 @@
 import type { Clock } from '../contracts/clock.js'
+import { RecentMap } from '../recent-map.js'
 
 /** Hearsay brings a peer back after this time at the earliest. */
 const restMs = 3_600_000
@@ -9,19 +10,15 @@ const restMs = 3_600_000
  */
 export class Departed {
   readonly #clock: Clock
-  readonly #max: number
-  readonly #sinceMs = new Map<string, number>()
+  readonly #sinceMs: RecentMap<string, number>
 
   constructor(clock: Clock, max: number) {
     this.#clock = clock
-    this.#max = max
+    this.#sinceMs = new RecentMap(max)
   }
 
   add(key: string): void {
-    this.#sinceMs.delete(key)
     this.#sinceMs.set(key, this.#clock.now())
-    const first = this.#sinceMs.keys().next()
-    if (this.#sinceMs.size > this.#max && !first.done) this.#sinceMs.delete(first.value)
   }
 
   has(key: string): boolean {

@@ -1,7 +1,7 @@
 import type { PeerRecord, RegistrySnapshot } from '../contracts/peer-store.js'
 import { HoldfastError } from '../errors.js'
 import type { Ban } from '../rules/bans.js'
-import { compareForEviction } from '../rules/known-peers.js'
+import { evictionRank } from '../rules/known-peers.js'
 import { tryParsePeerAddress, tryParsePeerIp, type PeerIp } from '../rules/peer-ip.js'
 import { peerSources, type PeerEntry, type PeerSource } from './peer-entry.js'
 
@@ -61,15 +61,17 @@ export function rankPeers(
 ): readonly ReadPeer[] {
   const ranked = peers.map((peer) => ({
     peer,
-    isKept: false,
-    isOpen: false,
-    isBanned: isBanned(peer.ip),
-    isHearsay: peer.source === 'exchange' && peer.timesConnected === 0,
-    timesConnected: peer.timesConnected,
-    failures: 0,
-    seenUnixMs: peer.lastSeenUnixMs ?? peer.firstSeenUnixMs,
+    rank: evictionRank({
+      isKept: false,
+      isOpen: false,
+      isBanned: isBanned(peer.ip),
+      isHearsay: peer.source === 'exchange' && peer.timesConnected === 0,
+      timesConnected: peer.timesConnected,
+      failures: 0,
+      seenUnixMs: peer.lastSeenUnixMs ?? peer.firstSeenUnixMs,
+    }),
   }))
-  return ranked.sort((a, b) => compareForEviction(b, a)).map(({ peer }) => peer)
+  return ranked.sort((a, b) => b.rank - a.rank).map(({ peer }) => peer)
 }
 
 function recordOf(entry: PeerEntry, nowUnixMs: number): PeerRecord {

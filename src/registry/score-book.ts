@@ -1,3 +1,4 @@
+import { RecentMap } from '../recent-map.js'
 import { cleanScore, type MisbehaviourScore } from '../rules/misbehaviour-score.js'
 import type { PeerIp } from '../rules/peer-ip.js'
 
@@ -6,7 +7,7 @@ export const maxScores = 4_096
 
 /** The scores of those that misbehaved. They belong to the IP and outlive its connections. */
 export class ScoreBook {
-  readonly #scores = new Map<PeerIp, MisbehaviourScore>()
+  readonly #scores = new RecentMap<PeerIp, MisbehaviourScore>(maxScores)
 
   get size(): number {
     return this.#scores.size
@@ -17,11 +18,7 @@ export class ScoreBook {
   }
 
   set(ip: PeerIp, score: MisbehaviourScore): void {
-    this.#scores.delete(ip)
     this.#scores.set(ip, score)
-    if (this.#scores.size <= maxScores) return
-    const oldest = this.#scores.keys().next()
-    if (!oldest.done) this.#scores.delete(oldest.value)
   }
 
   delete(ip: PeerIp): void {

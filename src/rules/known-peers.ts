@@ -13,39 +13,39 @@ export interface KnownPeer {
   readonly seenUnixMs: number
 }
 
-/**
- * Who makes room when the registry is full: the lowest by `compareForEviction` among those that may go.
- * Kept and connected peers never go. A newcomer that is only hearsay displaces nothing but hearsay that
- * was dialled in vain: however much is told, it costs no peer that was ever met.
- */
-export function chooseEvicted<Peer extends KnownPeer>(
-  peers: Iterable<Peer>,
-  newcomer: { readonly isHearsay: boolean },
-): Peer | undefined {
-  let lowest: Peer | undefined
-  for (const peer of peers) {
-    if (peer.isKept || peer.isOpen) continue
-    if (newcomer.isHearsay && (standingOf(peer) !== 'told' || peer.failures === 0)) continue
-    if (lowest === undefined || compareForEviction(peer, lowest) < 0) lowest = peer
-  }
-  return lowest
-}
+/** More failures than this are as bad as this. */
+const maxFailures = 63
+/** Milliseconds of a wall clock until the year 2109 fit below it. */
+const timeRange = 2 ** 42
 
 /**
- * Negative when `a` is the first to go: hearsay that never connected before peers that a user named or
- * that came by themselves, these before peers that were connected once, banned ones last, for they are
- * to be remembered (the ban itself does not depend on it). Among equals the most failures first, then
- * the one that was seen least recently.
+ * Who makes room when the registry is full: whoever has the lowest number. Hearsay that never connected
+ * goes before peers that a user named or that came by themselves, these before peers that were connected
+ * once, banned ones last, for they are to be remembered (the ban itself does not depend on it). Among
+ * equals the most failures first, then the one that was seen least recently. A kept or connected peer
+ * never goes: `neverGoes`.
  */
-export function compareForEviction(a: KnownPeer, b: KnownPeer): number {
-  return (
-    standings.indexOf(standingOf(a)) - standings.indexOf(standingOf(b)) ||
-    b.failures - a.failures ||
-    a.seenUnixMs - b.seenUnixMs
-  )
+export function evictionRank(peer: KnownPeer): number {
+  if (peer.isKept || peer.isOpen) return neverGoes
+  const standing = standings.indexOf(standingOf(peer))
+  const failures = maxFailures - Math.min(maxFailures, peer.failures)
+  const seen = Math.min(timeRange - 1, Math.max(0, Math.floor(peer.seenUnixMs)))
+  return (standing * (maxFailures + 1) + failures) * timeRange + seen
 }
+
+export const neverGoes = Infinity
+
+/**
+ * A newcomer that is only hearsay displaces nothing but hearsay that was dialled in vain: however much is
+ * told, it costs no peer that was ever met.
+ */
+export const mayDisplace = (newcomer: { readonly isHearsay: boolean }, rank: number): boolean =>
+  rank < (newcomer.isHearsay ? rankOfUntried : neverGoes)
 
 const standings = ['told', 'named', 'met', 'banned'] as const
+
+/** The lowest number of those that never failed. */
+const rankOfUntried = maxFailures * timeRange
 
 function standingOf(peer: KnownPeer): (typeof standings)[number] {
   if (peer.isBanned) return 'banned'

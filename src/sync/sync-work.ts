@@ -166,7 +166,7 @@ export class SyncWork {
       if (verdict?.ok === false) return { kind: 'refused', index, reason: verdict.reason }
       below = { height: block.height, hash: block.hash }
       if (this.#clock.now() < untilMs) continue
-      await new Promise<void>((resolve) => this.#clock.setTimer(0, resolve))
+      await this.#nextTurn()
       untilMs = this.#clock.now() + sliceMs
     }
     return this.#passed(work, previous, blocks)
@@ -178,8 +178,18 @@ export class SyncWork {
     return weight === undefined ? { kind: 'passed' } : { kind: 'passed', weight }
   }
 
+  /** What follows a store that kept the processor waits for the next turn of the event loop. */
   async #write(token: number, write: () => Promise<BlockRef | null>): Promise<void> {
-    this.#deliver({ kind: 'written', token, result: await this.#resultOf(write) })
+    const untilMs = this.#clock.now() + sliceMs
+    const writing = this.#resultOf(write)
+    const wasLong = this.#clock.now() >= untilMs
+    const result = await writing
+    if (wasLong) await this.#nextTurn()
+    this.#deliver({ kind: 'written', token, result })
+  }
+
+  #nextTurn(): Promise<void> {
+    return new Promise((resolve) => this.#clock.setTimer(0, resolve))
   }
 
   async #resultOf(write: () => Promise<BlockRef | null>): Promise<WriteResult> {

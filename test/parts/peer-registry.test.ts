@@ -212,9 +212,11 @@ describe('room', () => {
   })
 
   test('a banned peer makes room after the others, and its ban goes on', () => {
-    const registry = new PeerRegistry({ maxKnownPeers: 2 })
+    const clock = new SimulatedClock()
+    const registry = new PeerRegistry({ clock, maxKnownPeers: 2 })
     registry.add('10.0.0.1')
     registry.ban('10.0.0.1', { reason: 'test' })
+    clock.advanceSync(10)
     registry.add('10.0.0.2')
     registry.add('10.0.0.3')
     expect(registry.list().map(({ ip }) => ip)).toEqual(['10.0.0.1', '10.0.0.3'])

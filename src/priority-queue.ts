@@ -1,13 +1,14 @@
 interface Entry<Item> {
   readonly item: Item
-  readonly dueMs: number
+  readonly priority: number
 }
 
 /**
- * Items by the time at which they are due, so that one timer serves any number of them. A binary heap;
- * an item that is set again leaves its old place behind, which is passed over when it comes up.
+ * Items by a number, the lowest first: for instance the time at which each is due, so that one timer
+ * serves any number of them. A binary heap; an item that is set again leaves its old place behind, which
+ * is passed over when it comes up.
  */
-export class DueQueue<Item> {
+export class PriorityQueue<Item> {
   readonly #heap: Entry<Item>[] = []
   readonly #current = new Map<Item, Entry<Item>>()
 
@@ -15,15 +16,24 @@ export class DueQueue<Item> {
     return this.#current.size
   }
 
-  /** When the next item is due; undefined when there is none. */
-  get nextDueMs(): number | undefined {
-    this.#dropStale()
-    return this.#heap[0]?.dueMs
+  /** The lowest number; undefined when there is no item. */
+  get lowest(): number | undefined {
+    return this.first?.priority
   }
 
-  /** Sets when an item is due, in place of what was set before. */
-  set(item: Item, dueMs: number): void {
-    const entry = { item, dueMs }
+  /** The item with the lowest number. */
+  get first(): Entry<Item> | undefined {
+    this.#dropStale()
+    return this.#heap[0]
+  }
+
+  priorityOf(item: Item): number | undefined {
+    return this.#current.get(item)?.priority
+  }
+
+  /** Gives an item its number, in place of the one that it had before. */
+  set(item: Item, priority: number): void {
+    const entry = { item, priority }
     this.#current.set(item, entry)
     this.#heap.push(entry)
     this.#up(this.#heap.length - 1)
@@ -35,11 +45,10 @@ export class DueQueue<Item> {
     this.#current.delete(item)
   }
 
-  /** Takes the next item that is due at `nowMs`. */
-  takeDue(nowMs: number): Item | undefined {
-    this.#dropStale()
-    const first = this.#heap[0]
-    if (first === undefined || first.dueMs > nowMs) return undefined
+  /** Takes the item with the lowest number, unless that is above `limit`. */
+  takeUpTo(limit: number): Item | undefined {
+    const { first } = this
+    if (first === undefined || first.priority > limit) return undefined
     this.#removeFirst()
     this.#current.delete(first.item)
     return first.item
@@ -53,8 +62,9 @@ export class DueQueue<Item> {
   }
 
   #rebuild(): void {
-    this.#heap.splice(0, this.#heap.length, ...this.#current.values())
-    this.#heap.sort((a, b) => a.dueMs - b.dueMs)
+    this.#heap.length = 0
+    for (const entry of this.#current.values()) this.#heap.push(entry)
+    this.#heap.sort((a, b) => a.priority - b.priority)
   }
 
   #removeFirst(): void {
@@ -90,7 +100,7 @@ export class DueQueue<Item> {
   #isBefore(a: number, b: number): boolean {
     const first = this.#heap[a]
     const second = this.#heap[b]
-    return first !== undefined && second !== undefined && first.dueMs < second.dueMs
+    return first !== undefined && second !== undefined && first.priority < second.priority
   }
 
   #swap(a: number, b: number): void {

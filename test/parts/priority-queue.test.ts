@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { DueQueue } from '../../src/due-queue.js'
+import { PriorityQueue } from '../../src/priority-queue.js'
 
 const commands = fc.array(
   fc.oneof(
@@ -18,7 +18,7 @@ const commands = fc.array(
 test('items come when they are due and never before, whatever was set, set again and deleted', () => {
   fc.assert(
     fc.property(commands, (commands) => {
-      const queue = new DueQueue<number>()
+      const queue = new PriorityQueue<number>()
       const model = new Map<number, number>()
       for (const command of commands) {
         if (command.do === 'set') {
@@ -29,7 +29,7 @@ test('items come when they are due and never before, whatever was set, set again
           model.delete(command.item)
         } else {
           const nextDueMs = Math.min(...model.values())
-          const item = queue.takeDue(command.nowMs)
+          const item = queue.takeUpTo(command.nowMs)
           if (nextDueMs > command.nowMs) expect(item).toBeUndefined()
           else {
             expect(model.get(item ?? -1)).toBe(nextDueMs)
@@ -37,7 +37,7 @@ test('items come when they are due and never before, whatever was set, set again
           }
         }
         expect(queue.size).toBe(model.size)
-        expect(queue.nextDueMs).toBe(model.size === 0 ? undefined : Math.min(...model.values()))
+        expect(queue.lowest).toBe(model.size === 0 ? undefined : Math.min(...model.values()))
       }
     }),
     { seed: 1, numRuns: 300 },
@@ -45,28 +45,28 @@ test('items come when they are due and never before, whatever was set, set again
 })
 
 test('an item that is set again is due at its new time only', () => {
-  const queue = new DueQueue<string>()
+  const queue = new PriorityQueue<string>()
   queue.set('a', 10)
   queue.set('a', 50)
-  expect(queue.nextDueMs).toBe(50)
-  expect(queue.takeDue(49)).toBeUndefined()
-  expect(queue.takeDue(50)).toBe('a')
-  expect(queue.takeDue(1e9)).toBeUndefined()
+  expect(queue.lowest).toBe(50)
+  expect(queue.takeUpTo(49)).toBeUndefined()
+  expect(queue.takeUpTo(50)).toBe('a')
+  expect(queue.takeUpTo(1e9)).toBeUndefined()
   queue.set('a', 60)
   queue.set('a', 5)
-  expect(queue.takeDue(5)).toBe('a')
-  expect(queue.takeDue(1e9)).toBeUndefined()
+  expect(queue.takeUpTo(5)).toBe('a')
+  expect(queue.takeUpTo(1e9)).toBeUndefined()
 })
 
 test('an item that is set over and over again costs no memory', () => {
-  const queue = new DueQueue<string>()
+  const queue = new PriorityQueue<string>()
   queue.set('far', 1e9)
   const before = process.memoryUsage().heapUsed
   for (let dueMs = 0; dueMs < 300_000; dueMs++) queue.set('near', dueMs)
   expect(queue.size).toBe(2)
   expect(process.memoryUsage().heapUsed - before).toBeLessThan(40e6)
-  expect(queue.takeDue(1e6)).toBe('near')
-  expect(queue.nextDueMs).toBe(1e9)
+  expect(queue.takeUpTo(1e6)).toBe('near')
+  expect(queue.lowest).toBe(1e9)
 })
 
 /** A time that counts how often it is compared. */
@@ -83,11 +83,11 @@ function counted(atMs: number, counter: { count: number }): number {
 test('an item costs a number of comparisons that grows with the logarithm of their number', () => {
   const comparisonsPerTurn = (items: number): number => {
     const counter = { count: 0 }
-    const queue = new DueQueue<number>()
+    const queue = new PriorityQueue<number>()
     const turns = 4 * items
     for (let item = 0; item < items; item += 1) queue.set(item, counted(item, counter))
     for (let turn = 0; turn < turns; turn += 1) {
-      const item = queue.takeDue(Infinity)
+      const item = queue.takeUpTo(Infinity)
       if (item === undefined) throw new Error('the queue is empty')
       // Somewhere behind the others, as pings of a random phase are.
       queue.set(item, counted(turn + items + ((turn * 7_919) % items), counter))
