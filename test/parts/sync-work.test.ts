@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import { MemoryBlockStore } from '../../src/adapters/memory-block-store.js'
+import type { BlockRef } from '../../src/contracts/block-store.js'
 import type { Clock } from '../../src/contracts/clock.js'
 import type { SyncInput } from '../../src/rules/sync/inputs.js'
 import { SyncWork } from '../../src/sync/sync-work.js'
-import { testChain, testChainRules } from '../../src/testing/test-chain.js'
+import { refOf, testChain, testChainRules } from '../../src/testing/test-chain.js'
 
 const chain = testChain({ length: 100 })
 
@@ -27,8 +28,9 @@ function work(costMs: number, validate = false) {
     return { ok: true } as const
   }
   const rules = testChainRules(chain, validate ? { validate: check } : { checkIntegrity: check })
-  const done = new SyncWork(rules, new MemoryBlockStore(), clock, (input) => inputs.push(input))
-  return { clock, inputs, done }
+  const store = new MemoryBlockStore()
+  const done = new SyncWork(rules, store, clock, (input) => inputs.push(input))
+  return { clock, inputs, done, store }
 }
 
 describe('checks', () => {
@@ -79,3 +81,47 @@ describe('validation', () => {
     expect(inputs).toEqual([{ kind: 'validated', token: 1, result: { kind: 'passed' } }])
   })
 })
+
+describe('writes', () => {
+  test('a reorganisation is one call of the store, and nothing is taken back before it', async () => {
+    const { inputs, done, store } = work(0)
+    await store.open()
+    await store.append(chain.blocks, { expectTip: null })
+    const calls: string[] = []
+    for (const name of ['append', 'replace'] as const) {
+      const call = store[name].bind(store) as (...parameters: unknown[]) => Promise<BlockRef | null>
+      store[name] = (...parameters: unknown[]) => {
+        calls.push(name)
+        return call(...parameters)
+      }
+    }
+    const branch = chain.fork(90, 20, 7)
+    const [ancestor, expectTip] = [refOf(chain.at(90)), chain.tip]
+    const blocks = branch.blocks.slice(91)
+    done.start({ kind: 'replace', token: 1, ancestor, expectTip, blocks })
+    await ended(inputs)
+    expect(calls).toEqual(['replace'])
+    const { tip } = branch
+    expect(inputs).toEqual([{ kind: 'written', token: 1, result: { kind: 'written', tip } }])
+  })
+
+  test('of a store that keeps the processor are told in the next turn of the event loop', async () => {
+    const { clock, inputs, done, store } = work(0)
+    await store.open()
+    const append = store.append.bind(store)
+    store.append = (...parameters) => {
+      clock.timeMs += 100
+      return append(...parameters)
+    }
+    done.start({ kind: 'append', token: 1, expectTip: null, blocks: chain.blocks })
+    for (let turn = 0; turn < 500; turn++) await Promise.resolve()
+    expect(inputs).toEqual([])
+    clock.timers.shift()!()
+    await ended(inputs)
+    expect(inputs).toMatchObject([{ kind: 'written', token: 1, result: { kind: 'written' } }])
+  })
+})
+
+async function ended(inputs: readonly SyncInput[]): Promise<void> {
+  for (let turn = 0; turn < 500 && inputs.length === 0; turn++) await Promise.resolve()
+}

@@ -14,6 +14,8 @@ const forks = 'test/rules/sync/sync-forks.test.ts'
 const store = 'test/rules/sync/sync-store.test.ts'
 const serving = 'test/parts/sync-server.test.ts'
 const work = 'test/parts/sync-work.test.ts'
+const properties = 'test/rules/sync/sync-properties.test.ts'
+const eligibility = 'test/regressions/eligibility.test.ts'
 
 const server = 'src/sync/sync-server.ts'
 
@@ -206,6 +208,151 @@ export const syncMutants: readonly SyncMutant[] = [
         file: 'src/rules/sync/receive.ts',
         find: 'busyMinMs * 2 ** Math.min(peer.busyInARow, 30)',
         replace: 'busyMinMs',
+      },
+    ],
+    test: targets,
+  },
+  {
+    name: 'what a peer owed stays owed when it goes',
+    edits: [
+      {
+        file: 'src/rules/sync/step.ts',
+        find: '  for (const request of [...peer.requests]) forget(state, request)\n  state.peers.delete(connection)',
+        replace: '  state.peers.delete(connection)',
+      },
+    ],
+    test: properties,
+  },
+  {
+    name: 'an empty store is read as height 0',
+    edits: [
+      {
+        file: 'src/rules/sync/state.ts',
+        find: '  return { height: from, after, mustBe }',
+        replace: '  return { height: from + 1, after, mustBe }',
+      },
+    ],
+    test: targets,
+  },
+  {
+    name: 'the window counts blocks',
+    edits: [
+      {
+        file: 'src/rules/sync/window.ts',
+        find: '  payloadBytes + state.config.limits.blockOverheadBytes',
+        replace: '  0 * payloadBytes + state.config.limits.blockOverheadBytes',
+      },
+    ],
+    test: properties,
+  },
+  {
+    name: 'what is being checked is not in the window',
+    edits: [
+      {
+        file: 'src/rules/sync/window.ts',
+        find: "if (request.purpose.kind === 'span') bytes += checkingCost(request)",
+        replace: "if (request.purpose.kind === 'headers') bytes += checkingCost(request)",
+      },
+    ],
+    test: properties,
+  },
+  {
+    name: 'the first span is asked for though what is before it waits for the store',
+    edits: [
+      {
+        file: 'src/rules/sync/assign.ts',
+        find: 'const isUrgent = index === 0 && isStarved(state)',
+        replace: 'const isUrgent = index === 0',
+      },
+    ],
+    test: properties,
+  },
+  {
+    name: 'a full window waits for itself',
+    edits: [
+      {
+        file: 'src/rules/sync/window.ts',
+        find: '  workInHand(state) === undefined && (state.spans[0]?.held.length ?? 0) === 0',
+        replace: '  state.tip === null && workInHand(state) === undefined',
+      },
+    ],
+    test: properties,
+  },
+  {
+    name: 'a claim counts for all peers',
+    edits: [
+      {
+        file: 'src/rules/sync/claims.ts',
+        find: '  height <= topOf(peer) &&',
+        replace: '  topOf(peer) >= 0 &&',
+      },
+    ],
+    test: properties,
+  },
+  {
+    name: 'a reorganisation takes back first',
+    edits: [
+      {
+        file: 'src/sync/sync-work.ts',
+        find: 'void this.#write(token, () => this.#store.replace(ancestor, blocks, { expectTip }))',
+        replace:
+          'void this.#write(token, async () => {\n          await this.#store.replace(ancestor, blocks.slice(0, 1), { expectTip })\n          const [first] = blocks\n          return this.#store.append(blocks.slice(1), { expectTip: first ?? null })\n        })',
+      },
+    ],
+    test: work,
+  },
+  {
+    name: 'nothing is asked for twice',
+    edits: [
+      {
+        file: 'src/rules/sync/hedge.ts',
+        find: '  let total = used\n',
+        replace: '  if (used >= 0) return\n  let total = used\n',
+      },
+    ],
+    test: targets,
+  },
+  {
+    name: 'the lane stays taken after a store that threw',
+    edits: [
+      {
+        file: 'src/rules/sync/lane.ts',
+        find: '  const { work } = job\n  state.job = undefined\n  switch (result.kind) {',
+        replace:
+          "  const { work } = job\n  if (result.kind !== 'threw') state.job = undefined\n  switch (result.kind) {",
+      },
+    ],
+    test: store,
+  },
+  {
+    name: 'a tip that moved is never read again',
+    edits: [
+      {
+        file: 'src/rules/sync/lane.ts',
+        find: '  state.isTipKnown = false\n  state.moves += 1',
+        replace: '  state.moves += 1',
+      },
+    ],
+    test: store,
+  },
+  {
+    name: 'a fork attempt goes on with a peer of another chain',
+    edits: [
+      {
+        file: 'src/rules/sync/fork.ts',
+        find: "if (peer?.chain !== 'ours') return endFork(turn)",
+        replace: 'if (peer === undefined) return endFork(turn)',
+      },
+    ],
+    test: eligibility,
+  },
+  {
+    name: 'when everybody rests nobody is asked',
+    edits: [
+      {
+        file: 'src/rules/sync/assign.ts',
+        find: 'if (best === undefined || best.busyUntilMs > now',
+        replace: 'if (best === undefined || state.nowMs >= 0 || best.busyUntilMs > now',
       },
     ],
     test: targets,

@@ -17,12 +17,11 @@ import {
   type SyncState,
   type Turn,
 } from './state.js'
-import { windowUse } from './window.js'
+import { isStarved, windowUse } from './window.js'
 
 /**
  * Gives every free peer a piece of what is missing: holes from the front upwards, then new spans above
- * the plan, as far as the window goes; what is late is asked for twice. The front is always admitted,
- * or a full window would wait for itself.
+ * the plan, as far as the window goes; what is late is asked for twice.
  */
 export function assign(turn: Turn): void {
   const { state, now } = turn
@@ -79,22 +78,18 @@ const rankOf = (state: SyncState, peer: SyncPeer): number =>
 function fillHoles(turn: Turn, free: Set<SyncPeer>, used: number): number {
   const { state } = turn
   let added = 0
-  let isFront = true
   for (let index = 0; index < state.spans.length && free.size > 0; index++) {
     const span = state.spans[index]
-    if (span === undefined || isComplete(span)) continue
-    if (span.requests.size === 0) {
-      const peer = pick(turn, free, nextOf(span))
-      if (peer !== undefined && !isForSomebodyProven(turn, peer, nextOf(span))) {
-        const size = sizeFor(state, peer, nextOf(span), span.to)
-        if (!isFront && used + added + size.cost > state.config.limits.windowBytes) break
-        splitSpan(state, index, nextOf(span) + size.count - 1)
-        ask(turn, peer, index, size.maxBytes)
-        added += size.cost
-        settle(turn, free, peer)
-      }
-    }
-    isFront = false
+    if (span === undefined || isComplete(span) || span.requests.size > 0) continue
+    const peer = pick(turn, free, nextOf(span))
+    if (peer === undefined || isForSomebodyProven(turn, peer, nextOf(span))) continue
+    const size = sizeFor(state, peer, nextOf(span), span.to)
+    const isUrgent = index === 0 && isStarved(state)
+    if (!isUrgent && used + added + size.cost > state.config.limits.windowBytes) break
+    splitSpan(state, index, nextOf(span) + size.count - 1)
+    ask(turn, peer, index, size.maxBytes)
+    added += size.cost
+    settle(turn, free, peer)
   }
   return added
 }
@@ -117,8 +112,8 @@ function extendPlan(turn: Turn, free: Set<SyncPeer>, used: number): number {
     const peer = pick(turn, free, from)
     if (peer === undefined) break
     const size = sizeFor(state, peer, from, Infinity)
-    const isFront = state.spans.length === 0
-    if (!isFront && used + added + size.cost > state.config.limits.windowBytes) break
+    const isUrgent = state.spans.length === 0 && isStarved(state)
+    if (!isUrgent && used + added + size.cost > state.config.limits.windowBytes) break
     const span = createSpan(from, from + size.count - 1)
     state.spans.push(span)
     ask(turn, peer, state.spans.length - 1, size.maxBytes)

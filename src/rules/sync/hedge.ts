@@ -12,6 +12,7 @@ import {
   type SyncState,
   type Turn,
 } from './state.js'
+import { isStarved } from './window.js'
 
 /** Requests for one span at a time: who is asked third is not asked because of a fourth. */
 const maxRequestsPerSpan = 3
@@ -36,7 +37,8 @@ export function hedge(turn: Turn, free: Set<SyncPeer>, used: number): void {
     const peer = soonest(turn, isFront ? urgentPeers(turn, free) : free, span, withinMs)
     if (peer === undefined) continue
     const size = sizeFor(state, peer, nextOf(span), span.to)
-    if (!isFront && total + size.cost > state.config.limits.windowBytes) continue
+    const isUrgent = index === 0 && isStarved(state)
+    if (!isUrgent && total + size.cost > state.config.limits.windowBytes) continue
     total += size.cost
     ask(turn, peer, index, size.maxBytes)
     free.delete(peer)

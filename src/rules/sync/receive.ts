@@ -64,12 +64,11 @@ function isStillMissing(state: SyncState, { key }: SyncPeer, request: Request): 
 
 /**
  * Room was granted by what blocks have been like. When these are so much larger that they do not fit,
- * they come again when there is room; what everything waits for is always taken.
+ * they come again when there is room; the first span, which everything waits for, is always taken.
  */
 function isAdmitted(state: SyncState, { purpose }: Request, bytes: number): boolean {
   if (purpose.kind !== 'span') return true
-  const front = state.spans.find((span) => !isComplete(span))
-  return front === purpose.span || !isOverfull(state, bytes)
+  return state.spans[0] === purpose.span || !isOverfull(state, bytes)
 }
 
 function refuse(

@@ -1,5 +1,5 @@
 import { bytesLeft } from './pace.js'
-import type { HeldBlock, Request, SyncState } from './state.js'
+import type { HeldBlock, Request, SyncState, Work } from './state.js'
 
 /** What a block costs while we hold it. */
 export const costOf = (state: SyncState, payloadBytes: number): number =>
@@ -28,6 +28,17 @@ export function windowUse(state: SyncState): number {
 export const isOverfull = (state: SyncState, bytes: number): boolean =>
   heldInAll(state) + bytes > state.config.limits.windowBytes
 
+/**
+ * Whether nothing is here that could be stored next. Then the first span is asked for whatever the window
+ * says, or a full window would wait for itself. Where something is, it goes first, however long that takes.
+ */
+export const isStarved = (state: SyncState): boolean =>
+  workInHand(state) === undefined && (state.spans[0]?.held.length ?? 0) === 0
+
+/** What is being validated or stored. */
+const workInHand = ({ job, postponed }: SyncState): Work | undefined =>
+  job !== undefined && 'work' in job ? job.work : postponed
+
 /** What is really here: held, being checked, being stored. */
 function heldInAll(state: SyncState): number {
   let bytes = 0
@@ -35,7 +46,7 @@ function heldInAll(state: SyncState): number {
   for (const request of state.requests.values()) {
     if (request.purpose.kind === 'span') bytes += checkingCost(request)
   }
-  const work = state.job !== undefined && 'work' in state.job ? state.job.work : state.postponed
+  const work = workInHand(state)
   if (work?.kind === 'extend') bytes += work.bytes
   return bytes
 }

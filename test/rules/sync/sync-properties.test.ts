@@ -124,6 +124,51 @@ describe('sync among peers of which one is honest', () => {
     )
   })
 
+  test('holds no more bytes than its window and one span or block (F70, F92)', () => {
+    const limits = { windowBytes: 128 * 1024, spanMaxBytes: 32 * 1024, commitMaxBytes: 96 * 1024 }
+    const slowness = fc.constantFrom(1, 20, 500, 60_000)
+    const kinds = fc.record({ check: slowness, validate: slowness, append: slowness })
+    // What has been small so far may become large at once, also larger than a span.
+    const growth = fc.record({
+      at: fc.constantFrom(0, 50, 1_000),
+      to: fc.constantFrom(4_000, 50_000),
+    })
+    const fullest = { 4_000: 0, 50_000: 0 }
+    fc.assert(
+      fc.property(
+        kinds,
+        growth,
+        fc.integer({ min: 1, max: 6 }),
+        fc.nat(),
+        (takesMs, large, n, seed) => {
+          const blockBytes = (height: number): number => (height < large.at ? 100 : large.to)
+          const length = large.to > limits.spanMaxBytes ? 150 : 1_000
+          const long = testChain({ length, blockBytes, seed: 1 + large.at })
+          const world = new World({
+            chain: long,
+            store: [long.at(0)],
+            limits,
+            takesMs,
+            seed,
+          }).start()
+          for (let peer = 0; peer < n; peer++) {
+            const pace = { latencyMs: 5 + 20 * peer, rate: 2_000 }
+            world.joinWith(`p${peer}`, long.tip, honest(long, pace))
+          }
+          world.run(3_000)
+          const bound = limits.windowBytes + Math.max(limits.spanMaxBytes, large.to)
+          expect(world.maxHeldBytes).toBeLessThanOrEqual(bound)
+          const kind = large.to === 4_000 ? 4_000 : 50_000
+          fullest[kind] = Math.max(fullest[kind], world.maxHeldBytes)
+        },
+      ),
+      { numRuns: 100 },
+    )
+    // It was full.
+    for (const bytes of Object.values(fullest))
+      expect(bytes).toBeGreaterThan(0.9 * limits.windowBytes)
+  })
+
   test('faults the sender of a bad block alone, wherever the block is (F93)', () => {
     for (let bad = 1; bad < 40; bad++) {
       const world = new World({ chain, store: [chain.at(0)] }).start()

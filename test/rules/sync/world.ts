@@ -38,7 +38,11 @@ export interface WorldOptions {
   readonly loses?: (input: SyncInput, index: number) => boolean
   readonly append?: (world: World) => 'works' | 'throws' | 'hangs' | 'mismatches'
   /** How long each call takes, in milliseconds; 1 when it is not said. */
-  readonly takesMs?: { readonly validate?: number; readonly append?: number }
+  readonly takesMs?: {
+    readonly check?: number
+    readonly validate?: number
+    readonly append?: number
+  }
   readonly validate?: (block: Block, world: World) => 'works' | 'throws' | 'hangs' | 'refuses'
 }
 
@@ -61,6 +65,8 @@ export class World {
   readonly dice: SeededRandom
   now = 0
   maxWindowUse = 0
+  /** The most payload that was in hand at once: being checked, held, and being stored. */
+  maxHeldBytes = 0
   #planned: Planned[] = []
   #order = 0
   #inputs = 0
@@ -138,6 +144,7 @@ export class World {
     expect(progressCertificate(this.state)).toMatchObject({ holds: true })
     expect(planFlaw(this.state)).toBeUndefined()
     this.maxWindowUse = Math.max(this.maxWindowUse, windowUse(this.state))
+    this.maxHeldBytes = Math.max(this.maxHeldBytes, this.#heldBytes())
     for (const effect of effects) this.#carryOut(effect)
   }
 
@@ -174,13 +181,25 @@ export class World {
     )
   }
 
+  /** Counted block by block, not by the sums that the rules keep. */
+  #heldBytes(): number {
+    const { spans, requests, job, postponed } = this.state
+    const work = job !== undefined && 'work' in job ? job.work : postponed
+    const held = spans.flatMap((span) => span.held.map(({ block }) => block))
+    const checked = [...requests.values()].flatMap(({ purpose, checks }) =>
+      purpose.kind === 'span' ? [...checks.values()].flatMap(({ blocks }) => blocks) : [],
+    )
+    const stored = work?.kind === 'extend' ? work.held.map(({ block }) => block) : []
+    return [...held, ...checked, ...stored].reduce((sum, { payload }) => sum + payload.length, 0)
+  }
+
   #tipRead(): { tip: ChainTip | null; base: number } {
     return { tip: this.tip, base: this.blocks[0]?.height ?? 0 }
   }
 
   #carryOut(effect: SyncEffect): void {
     this.effects.push(effect)
-    const { validate: validateMs, append: appendMs } = this.#options.takesMs ?? {}
+    const { check: checkMs, validate: validateMs, append: appendMs } = this.#options.takesMs ?? {}
     const inTime =
       (ms = 1) =>
       (input: SyncInput): void =>
@@ -196,7 +215,11 @@ export class World {
         return
       }
       case 'check':
-        return soon({ kind: 'checked', token: effect.token, result: this.#check(effect.blocks) })
+        return inTime(checkMs)({
+          kind: 'checked',
+          token: effect.token,
+          result: this.#check(effect.blocks),
+        })
       case 'validate':
         return this.#validate(effect, inTime(validateMs))
       case 'append':
