@@ -15,6 +15,7 @@ const store = 'test/rules/sync/sync-store.test.ts'
 const serving = 'test/parts/sync-server.test.ts'
 const work = 'test/parts/sync-work.test.ts'
 const properties = 'test/rules/sync/sync-properties.test.ts'
+const worlds = 'test/sync-worlds/sync-worlds.test.ts'
 const eligibility = 'test/regressions/eligibility.test.ts'
 
 const server = 'src/sync/sync-server.ts'
@@ -356,5 +357,16 @@ export const syncMutants: readonly SyncMutant[] = [
       },
     ],
     test: targets,
+  },
+  {
+    name: 'a peer rests longer each time, without an end',
+    edits: [
+      {
+        file: 'src/rules/sync/standing.ts',
+        find: 'now + backoff(cooldownMinMs, cooldownMaxMs, record.failures, state)',
+        replace: 'now + backoff(cooldownMinMs, 4 * cooldownMaxMs, record.failures, state)',
+      },
+    ],
+    test: worlds,
   },
 ]

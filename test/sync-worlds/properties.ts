@@ -1,5 +1,6 @@
 import fc, { type IProperty, type Parameters } from 'fast-check'
 import { defaultSyncLimits } from '../../src/rules/sync/limits.js'
+import { hangingWords, judgeHanging } from './hanging.js'
 import {
   judgeBytes,
   judgeHealing,
@@ -87,6 +88,10 @@ export const worldProperties = (margins: Margins): readonly WorldProperty[] => [
       fc.nat({ max: 60_000 }),
       judgeHealing,
     ),
+  ),
+  named(
+    'a peer that hung for a while is asked again within the longest cooldown',
+    fc.property(hangingWords, judgeHanging),
   ),
   named(
     'nodes that sync from each other, make blocks, part and meet again end on one tip',
