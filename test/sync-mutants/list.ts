@@ -369,4 +369,26 @@ export const syncMutants: readonly SyncMutant[] = [
     ],
     test: worlds,
   },
+  {
+    name: 'it does not matter how much comes twice',
+    edits: [
+      {
+        file: 'src/rules/sync/thrift.ts',
+        find: 'spanMinBytes + twiceShare * state.cameBytes',
+        replace: 'spanMinBytes + twiceShare * state.cameBytes + 1e9',
+      },
+    ],
+    test: worlds,
+  },
+  {
+    name: 'one hedge for each free peer and step',
+    edits: [
+      {
+        file: 'src/rules/sync/hedge.ts',
+        find: 'if (!isFree(state, peer, now)) free.delete(peer)',
+        replace: 'free.delete(peer)',
+      },
+    ],
+    test: worlds,
+  },
 ]

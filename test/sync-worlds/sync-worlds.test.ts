@@ -1,6 +1,14 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { judgeSame, judgeWorld, Margins, pokeAtRandom, reachTip, worldOf } from './judge.js'
+import {
+  judgeBytes,
+  judgeSame,
+  judgeWorld,
+  Margins,
+  pokeAtRandom,
+  reachTip,
+  worldOf,
+} from './judge.js'
 import type { SimWorld } from './sim-world.js'
 import { worldProperties } from './properties.js'
 import { boundMs, worldWords, type WorldWords } from './world-kinds.js'
@@ -70,6 +78,60 @@ describe('worlds that once went wrong', () => {
   test.each(Object.entries(found))('%s', (_, words) => {
     expect(judgeWorld(words).isDone).toBe(true)
   })
+  test.each<{ what: string; words: WorldWords }>([
+    {
+      what: 'a slow peer that is late with all that it is asked for',
+      words: {
+        seed: 1_936_017_730,
+        blocks: 269,
+        blockBytes: [2_747, 40_000, 3_819],
+        anchor: { rate: 104, roundTripMs: 27 },
+        honest: [{ rate: 20, roundTripMs: 145, kind: 'steady', n: 5 }],
+        bad: [],
+      },
+    },
+    {
+      what: 'a slow peer that comes late',
+      words: {
+        seed: 2_118_833_059,
+        blocks: 1_691,
+        blockBytes: [3_791, 2_893],
+        anchor: { rate: 110, roundTripMs: 8 },
+        honest: [{ rate: 22, roundTripMs: 127, kind: 'late', n: 20 }],
+        bad: [],
+      },
+    },
+    {
+      what: 'blocks that are larger than a span',
+      words: {
+        seed: 1_341_214_452,
+        blocks: 1_128,
+        blockBytes: [100, 1_547, 3_348, 40_000, 40_000],
+        anchor: { rate: 102, roundTripMs: 7 },
+        honest: [{ rate: 104, roundTripMs: 243, kind: 'steady', n: 5 }],
+        bad: [],
+      },
+    },
+  ])('little comes twice: $what', ({ words }) => {
+    judgeBytes(judgeWorld(words), words)
+  })
+
+  test('who was asked for the front twice is free for another late span in the same step', () => {
+    const words: WorldWords = {
+      seed: 0,
+      blocks: 1_485,
+      blockBytes: [414, 1_873],
+      anchor: { rate: 951, roundTripMs: 116 },
+      honest: [],
+      bad: [
+        { rate: 20, roundTripMs: 1, kind: 'silent', n: 0, joinsAtMs: 953 },
+        { rate: 1_636, roundTripMs: 231, kind: 'otherFork', n: 20, joinsAtMs: 0 },
+        { rate: 20, roundTripMs: 1, kind: 'silent', n: 0, joinsAtMs: 0 },
+      ],
+    }
+    expect(poked(words).isDone).toBe(true)
+  })
+
   test('a span is hedged again when one of those who were asked is past hope', () => {
     const words: WorldWords = {
       seed: 0,

@@ -46,8 +46,6 @@ export const worldWords = (
     readonly misdeeds?: readonly Misdeed[]
     readonly maxBad?: number
     readonly maxBlocks?: number
-    /** Of honest peers, in bytes per millisecond. */
-    readonly minRate?: number
   } = {},
 ): Arbitrary<WorldWords> => {
   const {
@@ -55,7 +53,6 @@ export const worldWords = (
     misdeeds: bad = allMisdeeds,
     maxBad = 12,
     maxBlocks = 2_000,
-    minRate = 20,
   } = options
   return fc.record({
     seed: fc.nat(),
@@ -65,9 +62,9 @@ export const worldWords = (
       minLength: 1,
       maxLength: 6,
     }),
-    anchor: fc.record(line(Math.max(100, minRate))),
+    anchor: fc.record(line(100)),
     honest: fc.array(
-      fc.record({ ...line(minRate), kind: fc.constantFrom(...kinds), n: fc.nat({ max: 99 }) }),
+      fc.record({ ...line(20), kind: fc.constantFrom(...kinds), n: fc.nat({ max: 99 }) }),
       { maxLength: 3 },
     ),
     bad: fc.array(

@@ -49,7 +49,8 @@ export function latenessOf(
   const short = Math.min(state.patience, maxShortPatience)
   const bytes = request.aheadBytes + request.receivedBytes + bytesLeft(state, request)
   const fitMs = Math.min(spanMs, delayOf(peer) ?? 0) + sendingMs(peer, bytes, spanMinBytes / spanMs)
-  const ownMs = expectedMs(peer, bytes)
+  // The first block comes even where it is larger than what was asked for.
+  const ownMs = expectedMs(peer, Math.max(bytes, state.largestBytes))
   return {
     lateAtMs: request.sentAtMs + short * Math.max(hedgeMs, 2 * fitMs),
     hopelessAtMs: request.sentAtMs + short * Math.max(hedgeMs, 2 * ownMs),

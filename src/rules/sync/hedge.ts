@@ -1,6 +1,6 @@
 import { canServe } from './claims.js'
 import { expectedAtMs, latenessOf } from './deadline.js'
-import { ask, hasPlace, isWilling, sizeFor } from './grant.js'
+import { ask, hasPlace, isFree, isWilling, sizeFor } from './grant.js'
 import { isProven, underWayAt } from './pace.js'
 import { expectedMs } from './speed.js'
 import {
@@ -12,6 +12,7 @@ import {
   type SyncState,
   type Turn,
 } from './state.js'
+import { isThrifty } from './thrift.js'
 import { isStarved } from './window.js'
 
 /** Requests for one span at a time: who is asked third is not asked because of a fourth. */
@@ -41,7 +42,7 @@ export function hedge(turn: Turn, free: Set<SyncPeer>, used: number): void {
     if (!isUrgent && total + size.cost > state.config.limits.windowBytes) continue
     total += size.cost
     ask(turn, peer, index, size.maxBytes)
-    free.delete(peer)
+    if (!isFree(state, peer, now)) free.delete(peer)
   }
 }
 
@@ -88,10 +89,11 @@ function owedFor(state: SyncState, span: Span, now: number): Owed {
     const peer = state.peers.get(request.connection)
     if (peer === undefined) continue
     const { lateAtMs, hopelessAtMs } = latenessOf(state, request, peer)
+    const isLateAtMs = isThrifty(state) ? Math.max(lateAtMs, hopelessAtMs) : lateAtMs
     const isHopeless = hopelessAtMs <= now
     const atMs = isHopeless ? Infinity : expectedAtMs(state, request, peer, now)
     owed = {
-      lateAtMs: Math.max(owed.lateAtMs, lateAtMs),
+      lateAtMs: Math.max(owed.lateAtMs, isLateAtMs),
       nextHopelessAtMs: isHopeless
         ? owed.nextHopelessAtMs
         : Math.min(owed.nextHopelessAtMs, hopelessAtMs),

@@ -20,6 +20,7 @@ import {
   type SyncState,
   type Turn,
 } from './state.js'
+import { noteCame, noteCameTwice } from './thrift.js'
 import { blocksCost, costOf, isOverfull } from './window.js'
 
 /** The shortest wait that a busy peer gets. */
@@ -36,8 +37,11 @@ export function receiveBlocks(turn: Turn, peer: SyncPeer, message: BlocksMessage
   if (request === undefined || request.purpose.kind === 'headers') return
   if (request.stage === 'checking') return
   learnChunk(peer, request, message.blocks, turn.now)
+  const payloadBytes = message.blocks.reduce((sum, { payload }) => sum + payload.length, 0)
+  noteCame(turn.state, payloadBytes)
   if (request.stage === 'cancelled' && !isStillMissing(turn.state, peer, request)) {
     request.isSkipped = true
+    noteCameTwice(turn.state, payloadBytes)
     if (message.last) end(turn, peer, request)
     return
   }

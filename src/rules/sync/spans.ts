@@ -17,6 +17,7 @@ import {
   type SyncState,
   type Turn,
 } from './state.js'
+import { noteCameTwice } from './thrift.js'
 import { costOf, heldCost } from './window.js'
 
 /** The height after the last planned one. */
@@ -58,7 +59,10 @@ export function mergeIntoSpan(
   const index = state.spans.indexOf(span)
   if (index < 0) return
   for (const block of blocks) {
-    if (block.height < nextOf(span)) continue
+    if (block.height < nextOf(span)) {
+      noteCameTwice(state, block.payload.length)
+      continue
+    }
     if (isComplete(span)) break
     const link = linkOf(state, index)
     if (!linksToFront(link, block)) {

@@ -225,6 +225,9 @@ export interface SyncState {
   /** What a block takes, with its overhead: the mean of late, and the largest of late. */
   blockBytes: number
   largestBytes: number
+  /** Payload that came of late, and how much of it we had already: more and more seldom is asked twice. */
+  cameBytes: number
+  cameTwiceBytes: number
   statusDueAtMs: number
   announcedHash: string | undefined
   announcedAtMs: number
@@ -274,6 +277,8 @@ export function createSyncState(config: SyncConfig): SyncState {
     patience: 1,
     missed: new Set(),
     blockBytes: guessedBlockBytes,
+    cameBytes: 0,
+    cameTwiceBytes: 0,
     largestBytes: guessedBlockBytes,
     statusDueAtMs: Infinity,
     announcedHash: undefined,
