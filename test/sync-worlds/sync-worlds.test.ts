@@ -132,6 +132,21 @@ describe('worlds that once went wrong', () => {
     expect(poked(words).isDone).toBe(true)
   })
 
+  test('what is split off the end of the plan is for a new peer in the same step', () => {
+    const words: WorldWords = {
+      seed: 1,
+      blocks: 39,
+      blockBytes: [40_000],
+      anchor: { rate: 110, roundTripMs: 1 },
+      honest: [],
+      bad: [
+        { rate: 20, roundTripMs: 1, kind: 'silent', n: 0, joinsAtMs: 0 },
+        { rate: 20, roundTripMs: 1, kind: 'stopsAtNine', n: 0, joinsAtMs: 0 },
+      ],
+    }
+    expect(poked(words).isDone).toBe(true)
+  })
+
   test('a span is hedged again when one of those who were asked is past hope', () => {
     const words: WorldWords = {
       seed: 0,

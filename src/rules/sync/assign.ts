@@ -30,6 +30,8 @@ export function assign(turn: Turn): void {
   const free = freePeers(turn)
   let used = windowUse(state)
   if (free.size > 0) used += fillHoles(turn, free, used)
+  // What was split off and not given to anybody may be for peers that get no holes.
+  trimPlan(state)
   if (free.size > 0) used += extendPlan(turn, free, used)
   hedge(turn, free, used)
   askLeastBad(turn)
@@ -37,14 +39,18 @@ export function assign(turn: Turn): void {
 
 /** What nobody owes us at the end of the plan is planned anew, by what peers claim now. */
 function trimPlan(state: SyncState): void {
-  const owed = new Set<Span>()
-  for (const { purpose } of state.requests.values()) {
-    if (purpose.kind === 'span') owed.add(purpose.span)
-  }
   for (let span = state.spans.at(-1); span !== undefined; span = state.spans.at(-1)) {
-    if (span.held.length > 0 || owed.has(span)) return
+    if (span.held.length > 0 || isOwed(state, span)) return
     state.spans.pop()
   }
+}
+
+/** Also by a request that was cancelled: what it still brings is taken. */
+function isOwed(state: SyncState, span: Span): boolean {
+  for (const { purpose } of state.requests.values()) {
+    if (purpose.kind === 'span' && purpose.span === span) return true
+  }
+  return false
 }
 
 /** While our own checks fail, more blocks are of no use. */
