@@ -45,6 +45,11 @@ export class PriorityQueue<Item> {
     this.#current.delete(item)
   }
 
+  clear(): void {
+    this.#current.clear()
+    this.#heap.length = 0
+  }
+
   /** Takes the item with the lowest number, unless that is above `limit`. */
   takeUpTo(limit: number): Item | undefined {
     const { first } = this

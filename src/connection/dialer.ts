@@ -29,6 +29,7 @@ import { OutageProbes } from './outage-probes.js'
 import { errorCode, OwnNetworkWatch } from './own-network-watch.js'
 import { RestingElsewhere } from './resting-elsewhere.js'
 import { TimerTable } from './timer-table.js'
+import { WaitingForRoom } from './waiting-for-room.js'
 
 /** One dial, from its turn in the queue to the end of its handshake. */
 export interface DialAttempt {
@@ -86,8 +87,7 @@ export class Dialer {
   readonly #probes: OutageProbes
   readonly #timers: TimerTable
   readonly #attempts = new Map<ConnectionId, DialAttempt>()
-  /** Peers that would be dialled if there were room for another outbound connection. */
-  readonly #withoutRoom = new Set<PeerEntry>()
+  readonly #withoutRoom = new WaitingForRoom()
   readonly #elsewhere = new RestingElsewhere()
   #isRunning = false
 
@@ -211,9 +211,13 @@ export class Dialer {
     })
   }
 
-  /** An outbound connection ended: there may be room for those that wait for it. */
+  /** An outbound connection or a dial ended: there may be room for those that wait for it. */
   roomMayBeFree(): void {
-    if (this.#withoutRoom.size > 0) this.#considerAll([...this.#withoutRoom])
+    const room = Math.min(this.#roomLeft(), this.#limits.maxConcurrentDials)
+    if (!this.#isRunning || room <= 0) return
+    for (const entry of this.#withoutRoom.take(room, (one) => this.#hasRoomFor(one))) {
+      this.consider(entry)
+    }
   }
 
   /** Whether there is a peer, not connected, that is dialled sooner or later. */
@@ -343,12 +347,16 @@ export class Dialer {
 
   /** Room over all and in its subnet: peers that we know only by chance are not to be all of one kind. */
   #hasRoomFor(entry: PeerEntry): boolean {
-    if (this.#owner.outboundCount() + this.#attempts.size >= this.#limits.maxOutbound) return false
+    if (this.#roomLeft() <= 0) return false
     if (scopeOf(entry.ip) !== 'public') return true
     const subnet = subnetOf(entry.ip, this.#limits)
     let inSubnet = this.#owner.outboundInto(subnet)
     for (const attempt of this.#attempts.values()) if (attempt.subnet === subnet) inSubnet += 1
     return inSubnet < this.#limits.maxOutboundPerSubnet
+  }
+
+  #roomLeft(): number {
+    return this.#limits.maxOutbound - this.#owner.outboundCount() - this.#attempts.size
   }
 
   #enqueue(entry: PeerEntry, wish: DialWish): void {

@@ -340,6 +340,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     } else {
       this.#elections.handle(entry, { kind: 'closed', id })
     }
+    this.dialer.roomMayBeFree()
   }
 
   abortDial(id: ConnectionId): void {
@@ -477,6 +478,7 @@ export class Links implements ConnectionOwner, ElectionHost, DialerOwner {
     this.dialer.settled(id)
     this.#handshakeEnds.ended(link, reason)
     this.#handle(connection, { kind: 'closed', id })
+    if (connection.direction === 'outbound') this.dialer.roomMayBeFree()
     if (link.entry === undefined || connection.wasEstablished) return
     for (const name of link.entry.names) {
       this.connects.failed(name, () => connectFailed(name, reason))

@@ -295,6 +295,25 @@ describe('room', () => {
     await world.advance(5_000)
     expect(node.connections.peers().map(({ ip }) => ip)).toEqual(hosts.slice(1))
   })
+
+  test.each(['refuse', 'close in the handshake'])(
+    'dials that come to nothing leave their room to the next known peer: they %s',
+    async (how) => {
+      const world = new World()
+      const node = world.node('10.0.0.1', { maxOutbound: 2, maxConcurrentDials: 8 })
+      const dead = ['10.0.0.2', '10.0.0.3', '10.0.0.4', '10.0.0.5']
+      for (const host of dead) {
+        if (how !== 'refuse') await world.raw(host).listen((raw) => raw.destroy())
+        node.registry.add(host)
+      }
+      await world.raw('10.0.0.6').listen((raw) => void raw.shakeHands({ decides: false }))
+      node.registry.add('10.0.0.6')
+      await node.connections.start()
+      // At once, not when the first of the dead is to be dialled again.
+      await world.advance(900)
+      expect(node.connections.peers().map(({ ip }) => ip)).toEqual(['10.0.0.6'])
+    },
+  )
 })
 
 describe('start and stop', () => {
