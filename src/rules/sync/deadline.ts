@@ -1,6 +1,7 @@
 import { bytesLeft } from './pace.js'
 import { delayOf, expectedMs, rateOf, sendingMs } from './speed.js'
 import type { Request, SyncPeer, SyncState } from './state.js'
+import { grantCost } from './window.js'
 
 /** A chunk that a server sends at once. */
 const chunkBytes = 256 * 1024
@@ -25,8 +26,10 @@ export function deadlineOf(state: SyncState, request: Request, peer: SyncPeer): 
   const movedAtMs = Math.max(request.progressAtMs, lastBlocksAtMs, partAtMs)
   const isMoving = request.stage === 'streaming' || partAtMs > request.sentAtMs
   const firstMs = Math.max(firstByteMs, 4 * (delayOf(peer) ?? 0))
-  const stepMs = isMoving ? Math.max(progressMs, firstMs, 8 * timeFor(peer, chunkBytes)) : firstMs
-  const wholeBytes = request.aheadBytes + Math.max(request.maxBytes, state.blockBytes)
+  const bytes = grantCost(state, request.count, request.maxBytes)
+  const stepBytes = Math.min(chunkBytes, request.aheadBytes + bytes)
+  const stepMs = isMoving ? Math.max(progressMs, firstMs, 8 * timeFor(peer, stepBytes)) : firstMs
+  const wholeBytes = request.aheadBytes + bytes
   const whole = request.sentAtMs + state.patience * Math.max(wholeMs, 8 * timeFor(peer, wholeBytes))
   const next = movedAtMs + short * stepMs
   return Math.min(next, whole) + Math.max(0, reading.readPausedMs - request.readPausedMs)
