@@ -16,6 +16,8 @@ export interface Effort {
   /** Of the chain of which no more than the window may be in memory. */
   readonly memoryBytes: number
   readonly races: number
+  /** Events among many peers, in virtual time. */
+  readonly scaleEvents: number
 }
 
 export const efforts: Readonly<Record<Effort['name'], Effort>> = {
@@ -31,6 +33,7 @@ export const efforts: Readonly<Record<Effort['name'], Effort>> = {
     syncBytes: 128_000_000,
     memoryBytes: 400_000_000,
     races: 200,
+    scaleEvents: 20_000,
   },
   quick: {
     name: 'quick',
@@ -44,6 +47,7 @@ export const efforts: Readonly<Record<Effort['name'], Effort>> = {
     syncBytes: 16_000_000,
     memoryBytes: 100_000_000,
     races: 50,
+    scaleEvents: 5_000,
   },
   smoke: {
     name: 'smoke',
@@ -57,5 +61,6 @@ export const efforts: Readonly<Record<Effort['name'], Effort>> = {
     syncBytes: 100_000,
     memoryBytes: 1_000_000,
     races: 5,
+    scaleEvents: 500,
   },
 }

@@ -8,6 +8,7 @@ import { measureRaces } from './race.js'
 import { drawReport } from './report.js'
 import { compareResults, formatRow, readResults, type Results } from './results.js'
 import { Samples, type Figure, type Row } from './samples.js'
+import { measureScale } from './scale.js'
 import { measureSync } from './sync.js'
 import { measureSyncMemory } from './sync-memory.js'
 import { measureStreams, smallMessages } from './streams.js'
@@ -43,6 +44,7 @@ async function measure(options: RunOptions): Promise<Results> {
   if (only.includes('holdfast')) {
     await measureSyncMemory(effort, samples, isWanted, print)
     await measureRaces(effort, samples, isWanted, print)
+    await measureScale(effort, samples, isWanted, print)
   }
   return { machine, rows: samples.rows() }
 }

@@ -1,5 +1,3 @@
-import type { ContestantName } from './contestants/contestant.js'
-
 /** What a figure is called, and how it reads. */
 export interface Figure {
   readonly name: string
@@ -22,11 +20,11 @@ export interface Row {
 /** The samples of a run: one per figure, contestant and round. */
 export class Samples {
   readonly #figures = new Map<string, Figure>()
-  readonly #samples = new Map<string, Map<ContestantName, number[]>>()
+  readonly #samples = new Map<string, Map<string, number[]>>()
 
-  add(figure: Figure, contestant: ContestantName, value: number): void {
+  add(figure: Figure, contestant: string, value: number): void {
     this.#figures.set(figure.name, figure)
-    const byContestant = this.#samples.get(figure.name) ?? new Map<ContestantName, number[]>()
+    const byContestant = this.#samples.get(figure.name) ?? new Map<string, number[]>()
     this.#samples.set(figure.name, byContestant)
     const values = byContestant.get(contestant) ?? []
     byContestant.set(contestant, values)
@@ -38,7 +36,7 @@ export class Samples {
   }
 
   rowsOf({ name, unit }: Figure): Row[] {
-    const byContestant = this.#samples.get(name) ?? new Map<ContestantName, number[]>()
+    const byContestant = this.#samples.get(name) ?? new Map<string, number[]>()
     const limit = byContestant.get('raw')
     return Array.from(byContestant, ([contestant, values]) => ({
       name,

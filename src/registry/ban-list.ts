@@ -71,7 +71,7 @@ export class BanList {
   #insert(ip: PeerIp, ban: Ban): void {
     if (!this.#bans.has(ip) && this.#bans.size >= this.#maxBans) {
       const { first } = this.#ends
-      if (first !== undefined) this.#remove(first.item)
+      if (first !== undefined) this.#remove(first)
     }
     this.#put(ip, ban)
   }

@@ -34,11 +34,12 @@ export class EvictionQueue<Peer> {
   /** The peer with the lowest rank, and its rank; undefined when nobody may go. */
   first(): { readonly peer: Peer; readonly rank: number } | undefined {
     for (let looks = Math.min(looksPerTurn, this.#peers.size); looks > 0; looks--) this.#look()
-    for (let { first } = this.#queue; first !== undefined; { first } = this.#queue) {
-      const rank = this.#rankOf(first.item)
-      if (rank === neverGoes && first.priority === neverGoes) return undefined
-      if (rank <= first.priority) return { peer: first.item, rank }
-      this.#queue.set(first.item, rank)
+    for (let peer = this.#queue.first; peer !== undefined; peer = this.#queue.first) {
+      const noted = this.#queue.priorityOf(peer) ?? neverGoes
+      const rank = this.#rankOf(peer)
+      if (rank === neverGoes && noted === neverGoes) return undefined
+      if (rank <= noted) return { peer, rank }
+      this.#queue.set(peer, rank)
     }
     return undefined
   }
@@ -52,6 +53,6 @@ export class EvictionQueue<Peer> {
     }
     if (next.done === true) return
     const rank = this.#rankOf(next.value)
-    if (rank !== this.#queue.priorityOf(next.value)) this.#queue.set(next.value, rank)
+    this.#queue.set(next.value, rank)
   }
 }

@@ -13,23 +13,18 @@ export interface RulesEngineOptions {
   readonly dice: () => number
   readonly limits?: Partial<SyncLimits>
   readonly isWatched: boolean
-  /** Of machines that share a line of 20 bytes per ms or more at its other end. Default 1. */
-  readonly sharers?: number
 }
 
-/** The next deadline is no further away, where a line of 20 bytes per ms is for us alone. */
+/** The next deadline is no further away, where a block does not take a minute. */
 const maxUnwatchedMs = 120_000
 
 /** The rules of sync. After every step they must be able to say why they cannot be stuck. */
 export class RulesEngine implements Engine {
   readonly state: SyncState
   readonly #isWatched: boolean
-  readonly #maxUnwatchedMs: number
 
-  constructor(options: RulesEngineOptions) {
-    const { genesis, maxBlockBytes, dice, limits, isWatched, sharers = 1 } = options
+  constructor({ genesis, maxBlockBytes, dice, limits, isWatched }: RulesEngineOptions) {
     this.#isWatched = isWatched
-    this.#maxUnwatchedMs = sharers * maxUnwatchedMs
     this.state = createSyncState({
       chainId: simChainId,
       genesis: { kind: 'block', block: genesis },
@@ -48,7 +43,7 @@ export class RulesEngine implements Engine {
     const effects = step(this.state, now, input)
     const certificate = progressCertificate(this.state)
     if (!certificate.holds) throw new Error(`stuck at ${now} ms: ${certificate.why}`)
-    if ('withinMs' in certificate && certificate.withinMs > this.#maxUnwatchedMs) {
+    if ('withinMs' in certificate && certificate.withinMs > maxUnwatchedMs) {
       throw new Error(`at ${now} ms, nothing is looked at for ${certificate.withinMs} ms`)
     }
     const flaw = this.#isWatched ? planFlaw(this.state) : undefined

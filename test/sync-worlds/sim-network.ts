@@ -47,7 +47,6 @@ export class SimNetwork {
         genesis,
         maxBlockBytes: 1024 * 1024,
         isWatched: true,
-        sharers: nodes.length,
         dice: () => dice.next(),
       })
       const firstPongMs = (): number => dice.integer(0, 30_000)

@@ -13,6 +13,14 @@ const maxShortPatience = 8
 const guessedRate = 64
 
 /**
+ * A peer may take eight times as long as it should, but not so long for that, unless it should take half of
+ * it: how slow a peer was with a few bytes says little, and who was slow and is silent now holds nobody up.
+ */
+const maxScaledMs = 120_000
+
+const scaled = (ms: number): number => Math.min(8 * ms, Math.max(maxScaledMs, 2 * ms))
+
+/**
  * When the request fails, as far as is known now: the earliest of its three deadlines, for the first
  * byte, for progress, and for the whole. While blocks of any request come from the same peer, this one
  * waits its turn. A block can be large, so bytes that are no whole message yet are progress too.
@@ -28,9 +36,12 @@ export function deadlineOf(state: SyncState, request: Request, peer: SyncPeer): 
   const firstMs = Math.max(firstByteMs, 4 * (delayOf(peer) ?? 0))
   const bytes = grantCost(state, request.count, request.maxBytes)
   const stepBytes = Math.min(chunkBytes, request.aheadBytes + bytes)
-  const stepMs = isMoving ? Math.max(progressMs, firstMs, 8 * timeFor(peer, stepBytes)) : firstMs
+  const stepMs = isMoving
+    ? Math.max(progressMs, firstMs, scaled(timeFor(peer, stepBytes)))
+    : firstMs
   const wholeBytes = request.aheadBytes + bytes
-  const whole = request.sentAtMs + state.patience * Math.max(wholeMs, 8 * timeFor(peer, wholeBytes))
+  const whole =
+    request.sentAtMs + state.patience * Math.max(wholeMs, scaled(timeFor(peer, wholeBytes)))
   const next = movedAtMs + short * stepMs
   return Math.min(next, whole) + Math.max(0, reading.readPausedMs - request.readPausedMs)
 }
