@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { defaultSyncLimits } from '../../src/rules/sync/limits.js'
+import type { Margins } from './judge.js'
 import { simChain } from './sim-chain.js'
 import { serving, type Behaviour } from './sim-peer.js'
 import { SimWorld } from './sim-world.js'
@@ -29,7 +30,8 @@ const slowRate = 100
  * However long it hung and however often it failed meanwhile: it is asked again within the longest
  * cooldown, its connection is the same, and nobody is blamed.
  */
-export function judgeHanging({ seed, hangsAtMs, forMs, rate, roundTripMs }: HangingWords): void {
+export function judgeHanging(words: HangingWords, margins: Margins): void {
+  const { seed, hangsAtMs, forMs, rate, roundTripMs } = words
   const endsAtMs = hangsAtMs + forMs
   const askedAtMs: number[] = []
   const hanging: Behaviour = (self) => {
@@ -51,6 +53,7 @@ export function judgeHanging({ seed, hangsAtMs, forMs, rate, roundTripMs }: Hang
   })
   const withinMs = defaultSyncLimits.cooldownMaxMs + 2 * roundTripMs
   world.run(endsAtMs + withinMs + 1_000)
+  margins.noteCooldowns(world)
   if (world.isDone) throw new Error('the world was over too early to show anything')
   const faulted = world.node.notices.find(({ kind }) => kind === 'peerFaulted')
   if (faulted !== undefined) throw new Error('somebody was blamed')

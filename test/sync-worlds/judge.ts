@@ -14,6 +14,10 @@ export class Margins {
   note(share: number, world: SimWorld): void {
     this.worlds += 1
     this.largestShare = Math.max(this.largestShare, share)
+    this.noteCooldowns(world)
+  }
+
+  noteCooldowns(world: SimWorld): void {
     this.longestCooldownMs = Math.max(this.longestCooldownMs, ...world.longestCooldownMs.values())
   }
 }

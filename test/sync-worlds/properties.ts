@@ -83,7 +83,7 @@ export const worldProperties = (margins: Margins): readonly WorldProperty[] => [
   ),
   named(
     'a peer that hung for a while is asked again within the longest cooldown',
-    fc.property(hangingWords, judgeHanging),
+    fc.property(hangingWords, (words) => judgeHanging(words, margins)),
   ),
   named(
     'nodes that sync from each other, make blocks, part and meet again end on one tip',
