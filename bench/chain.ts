@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer, Socket, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -173,31 +174,46 @@ async function receiveStream(order: SyncOrder, store: BlockStore): Promise<SyncF
 class Watch {
   readonly #startedMs = performance.now()
   readonly #cpu = process.cpuUsage()
-  readonly #memory = residentBytes()
+  readonly #memory = residentMemory()
   readonly #delays = monitorEventLoopDelay({ resolution: 1 })
   readonly #looks: NodeJS.Timeout
-  #most = this.#memory
+  readonly #most = { ...this.#memory }
 
   constructor() {
     this.#delays.enable()
     this.#looks = setInterval(() => {
-      this.#most = Math.max(this.#most, residentBytes())
+      this.#look()
     }, 20)
   }
 
   end(): Omit<SyncFigures, 'pingP99Ms'> {
     clearInterval(this.#looks)
+    this.#look()
     this.#delays.disable()
     const { user, system } = process.cpuUsage(this.#cpu)
     return {
       seconds: (performance.now() - this.#startedMs) / 1_000,
       cpuSeconds: (user + system) / 1e6,
       loopP99Ms: this.#delays.percentile(99) / 1e6,
-      peakBytes: Math.max(this.#most, residentBytes()) - this.#memory,
+      peakBytes: this.#most.bytes - this.#memory.bytes,
+      peakOwnBytes: this.#most.ownBytes - this.#memory.ownBytes,
     }
+  }
+
+  #look(): void {
+    const { bytes, ownBytes } = residentMemory()
+    this.#most.bytes = Math.max(this.#most.bytes, bytes)
+    this.#most.ownBytes = Math.max(this.#most.ownBytes, ownBytes)
   }
 }
 
-function residentBytes(): number {
-  return process.memoryUsage.rss()
+/**
+ * What is in memory, and what of it is no part of a file: a database maps its tables, which the system
+ * takes back when it needs the room. Only Linux tells the difference.
+ */
+function residentMemory(): { bytes: number; ownBytes: number } {
+  const bytes = process.memoryUsage.rss()
+  if (process.platform !== 'linux') return { bytes, ownBytes: bytes }
+  const kibibytes = /^RssAnon:\s+(\d+)/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]
+  return { bytes, ownBytes: kibibytes === undefined ? bytes : 1_024 * Number(kibibytes) }
 }

@@ -22,6 +22,8 @@ export interface SyncFigures {
   readonly cpuSeconds: number
   readonly loopP99Ms: number
   readonly peakBytes: number
+  /** Without what is mapped of files. */
+  readonly peakOwnBytes: number
   /** NaN where nobody pings. */
   readonly pingP99Ms: number
 }
