@@ -4,6 +4,9 @@ import { isOpen, type Request, type SyncPeer, type SyncState } from './state.js'
 /** Bandwidth-delay products under way besides a span: one on its way here, one asked for meanwhile. */
 const productsUnderWay = 2
 
+/** A span of a peer that is near. */
+const shortSpanMs = 50
+
 /** How much a new block changes the estimate of what a block takes. */
 const blockWeight = 1 / 16
 
@@ -12,15 +15,27 @@ const largestWeight = 1 / 1_024
 
 /** How many bytes the peer is asked for in one request: what it delivers in about `spanMs`. */
 export function spanBytesOf(state: SyncState, peer: SyncPeer): number {
-  const { spanMinBytes, spanMaxBytes, spanMs } = state.config.limits
+  const { spanMinBytes, spanMaxBytes } = state.config.limits
   const rate = rateOf(peer)
-  const bytes = Math.min(peer.windowBytes / 2, rate === undefined ? Infinity : rate * spanMs)
+  const timed = rate === undefined ? Infinity : rate * spanMsOf(state, peer)
+  const bytes = Math.min(peer.windowBytes / 2, timed)
   return Math.floor(Math.min(spanMaxBytes, Math.max(spanMinBytes, bytes)))
 }
 
 /**
+ * Long beside a round trip, and otherwise short: what was asked for waits in the buffers of the system,
+ * and whatever else the peer says, a pong for one, waits behind it.
+ */
+function spanMsOf(state: SyncState, peer: SyncPeer): number {
+  const { spanMs } = state.config.limits
+  const delayMs = delayOf(peer)
+  return delayMs === undefined ? spanMs : Math.min(spanMs, Math.max(shortSpanMs, 4 * delayMs))
+}
+
+/**
  * How many bytes the peer may be asked for beyond what is under way. Its window grows from one small
- * span by more than what it delivers, so it triples in a round trip, until the line is full: then a span waits at the peer whenever one ends, and two bandwidth-delay products where the way
+ * span by more than what it delivers, so it triples in a round trip, until the line is full: then a span
+ * waits at the peer whenever one ends, and two bandwidth-delay products where the way
  * is longer than a span.
  */
 export function roomOf(state: SyncState, peer: SyncPeer): number {
