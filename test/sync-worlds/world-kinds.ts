@@ -135,14 +135,17 @@ export const longestFirstByteMs = (words: WorldWords): number =>
  *
  * Where somebody serves another fork, we may follow it first. The way back is fetched from one peer,
  * maybe the slowest honest one, after attempts with every bad one, each of which may take until it has
- * brought nothing for `forkProgressMs`.
+ * brought nothing for `forkProgressMs`, or all that it has of its fork.
  */
 export function boundMs(words: WorldWords, chain: SimChain): number {
   const bytes = bytesOf(chain.blocks)
   const lostMs = (words.bad.length + 3) * 2 * longestFirstByteMs(words)
   const plainMs = (2 * bytes) / words.anchor.rate + lostMs
-  if (words.bad.every(({ kind }) => kind !== 'otherFork')) return plainMs
+  const forks = words.bad.filter(({ kind }) => kind === 'otherFork')
+  if (forks.length === 0) return plainMs
+  const forksMs = forks.reduce((sum, { rate }) => sum + bytes / rate, 0)
   const slowest = Math.min(words.anchor.rate, ...words.honest.map(({ rate }) => rate))
   const attempts = words.bad.length + words.honest.length
-  return plainMs + (2 * bytes) / slowest + attempts * defaultSyncLimits.forkProgressMs
+  const attemptsMs = attempts * defaultSyncLimits.forkProgressMs + forksMs
+  return plainMs + (2 * bytes) / slowest + attemptsMs
 }
