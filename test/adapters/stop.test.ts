@@ -62,39 +62,42 @@ async function openHandles(): Promise<number> {
   return process.getActiveResourcesInfo().length
 }
 
-test.runIf(onLinux)('after hundreds of starts and stops heap and handles are flat (F116)', async () => {
-  const chain = testChain({ length: 301 })
-  const nodeAt = (host: string, port: number) =>
-    createNode({
-      network: 'cycles',
-      transport: tcpTransport({ host, port }),
-      chain: { rules: testChainRules(chain), store: new MemoryBlockStore() },
-    })
-  // A port that the system chose, and that stays the same through all cycles.
-  const scout = nodeAt('127.0.0.2', 0)
-  await scout.start()
-  const { port } = scout.connections.endpoints[0]!
-  await scout.stop()
-  const [acceptor, dialler] = [nodeAt('127.0.0.2', port), nodeAt('127.0.0.1', 0)]
-  acceptor.connections.handle('echo', (bytes) => bytes)
-  let before: { readonly bytes: number; readonly handles: number } | undefined
-  for (let cycle = 1; cycle <= 300; cycle += 1) {
-    // Each start syncs again, and serves again.
+test.runIf(onLinux)(
+  'after hundreds of starts and stops heap and handles are flat (F116)',
+  async () => {
+    const chain = testChain({ length: 301 })
+    const nodeAt = (host: string, port: number) =>
+      createNode({
+        network: 'cycles',
+        transport: tcpTransport({ host, port }),
+        chain: { rules: testChainRules(chain), store: new MemoryBlockStore() },
+      })
+    // A port that the system chose, and that stays the same through all cycles.
+    const scout = nodeAt('127.0.0.2', 0)
+    await scout.start()
+    const { port } = scout.connections.endpoints[0]!
+    await scout.stop()
+    const [acceptor, dialler] = [nodeAt('127.0.0.2', port), nodeAt('127.0.0.1', 0)]
+    acceptor.connections.handle('echo', (bytes) => bytes)
+    let before: { readonly bytes: number; readonly handles: number } | undefined
+    for (let cycle = 1; cycle <= 300; cycle += 1) {
+      // Each start syncs again, and serves again.
+      await acceptor.start()
+      await acceptor.sync.submit(chain.at(cycle))
+      await dialler.start()
+      const peer = await dialler.connections.connect(`127.0.0.2:${port}`)
+      expect((await peer.request('echo', new Uint8Array(100_000))).length).toBe(100_000)
+      await dialler.sync.waitForHeight(cycle)
+      await Promise.all([acceptor.stop(), dialler.stop()])
+      if (cycle === 100) before = { bytes: await liveBytes(), handles: await openHandles() }
+    }
+    // A cycle stores two blocks, and one that left its connection or its message behind would hold more.
+    expect((await liveBytes()) - before!.bytes).toBeLessThan(200 * 6_000)
+    expect(await openHandles()).toBe(before!.handles)
+    expect(acceptor.registry.size + dialler.registry.size).toBe(2)
+    // A start works again.
     await acceptor.start()
-    await acceptor.sync.submit(chain.at(cycle))
-    await dialler.start()
-    const peer = await dialler.connections.connect(`127.0.0.2:${port}`)
-    expect((await peer.request('echo', new Uint8Array(100_000))).length).toBe(100_000)
-    await dialler.sync.waitForHeight(cycle)
-    await Promise.all([acceptor.stop(), dialler.stop()])
-    if (cycle === 100) before = { bytes: await liveBytes(), handles: await openHandles() }
-  }
-  // A cycle stores two blocks, and one that left its connection or its message behind would hold more.
-  expect((await liveBytes()) - before!.bytes).toBeLessThan(200 * 6_000)
-  expect(await openHandles()).toBe(before!.handles)
-  expect(acceptor.registry.size + dialler.registry.size).toBe(2)
-  // A start works again.
-  await acceptor.start()
-  expect(acceptor.status().state).toBe('running')
-  await acceptor.stop()
-})
+    expect(acceptor.status().state).toBe('running')
+    await acceptor.stop()
+  },
+)
