@@ -1,16 +1,12 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { tcpTransport } from '../../src/adapters/tcp.js'
 import { MemoryBlockStore } from '../../src/adapters/memory-block-store.js'
 import type { BlockRef } from '../../src/contracts/block-store.js'
 import { createNode, type Node } from '../../src/node.js'
-import { SeededRandom } from '../../src/testing/seeded-random.js'
 import type { TestChain } from '../../src/testing/test-chain.js'
 import {
   chainOfKills,
@@ -20,16 +16,14 @@ import {
   type DiskStoreKind,
 } from './kill-world.js'
 import { plainJavaScript } from './plain-javascript.js'
+import { letFinish, type Killer, type Said } from './process-killers.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const syncingProgram = fileURLToPath(new URL('sync-until-killed.ts', import.meta.url))
 
-/** A process that has not come to the tip after this time is stuck. */
-const stuckAfterMs = 60_000
 const chainLength = 4_000
 /** The second chain leaves the first one here, so that it takes a replace of so many blocks. */
 const forkHeight = chainLength - 400
-const longestKillMs = 250
 
 export interface KillFigures {
   readonly kills: number
@@ -46,17 +40,16 @@ export interface KillFigures {
 }
 
 /**
- * Kills a process that syncs over loopback into a store on the disk, at random moments, until there were
- * `kills` kills. Throws unless each time the store opens with a whole chain, whose every block is the
+ * Kills a process that syncs over loopback into a store on the disk, until there were `kills` kills. Throws unless each time the store opens with a whole chain, whose every block is the
  * source's, up to the write that was confirmed last or the one that was being tried; and unless each
  * sync ends at the tip.
  */
 export async function killWhileSyncing(
   kind: DiskStoreKind,
+  killer: Killer,
   kills: number,
   seed: number,
 ): Promise<KillFigures> {
-  const random = new SeededRandom(seed)
   const work = await mkdtemp(join(tmpdir(), 'holdfast-kills-'))
   // Beside the packages that the program imports.
   const programs = await mkdtemp(join(root, 'node_modules', '.store-kills-'))
@@ -81,10 +74,10 @@ export async function killWhileSyncing(
         const source = await serve(chain, chainSeed)
         try {
           for (let isSynced = false; !isSynced;) {
-            const mayKill = figures.kills < kills
+            const next = figures.kills < kills ? killer : letFinish
             const port = source.connections.endpoints[0]?.port
             const args = [kind, location, '127.0.0.2', port, chain.blocks.length, chainSeed]
-            const said = await runUntilKilled([program, ...args.map(String)], random, mayKill)
+            const said = await next.kill([program, ...args.map(String)], location)
             isSynced = said.includes('synced')
             const after = await check(kind, location, [chain, first], state, said)
             state = after.tip
@@ -119,37 +112,6 @@ async function serve(chain: TestChain, chainSeed: number): Promise<Node> {
   return node
 }
 
-/** Runs the program until it is synced, or, if it may be killed before, to a random moment. */
-async function runUntilKilled(
-  program: readonly string[],
-  random: SeededRandom,
-  mayKill: boolean,
-): Promise<readonly string[]> {
-  const child = spawn(process.execPath, program, { stdio: ['ignore', 'pipe', 'inherit'] })
-  const closed = once(child, 'close')
-  const kill = (): boolean => child.kill('SIGKILL')
-  const timers = [setTimeout(kill, stuckAfterMs)]
-  // Any moment from the opening on, or shortly after a write has begun.
-  const byTime = random.next() < 0.5
-  const lines = byTime ? 1 : 2 * random.integer(1, 7)
-  const waitMs = random.next() * (byTime ? longestKillMs : 4)
-  const said: string[] = []
-  try {
-    for await (const line of createInterface(child.stdout)) {
-      said.push(line)
-      if (mayKill && said.length === lines) timers.push(setTimeout(kill, waitMs))
-      if (line === 'synced') kill()
-    }
-  } finally {
-    kill()
-    await closed
-    for (const timer of timers) clearTimeout(timer)
-  }
-  assert.equal(child.signalCode, 'SIGKILL', 'the process ends when it is killed, and not before')
-  assert.ok(mayKill || said.includes('synced'), `no tip within ${stuckAfterMs} ms`)
-  return said
-}
-
 interface Found {
   readonly tip: BlockRef | null
   readonly torn: number
@@ -161,7 +123,7 @@ async function check(
   location: string,
   chains: readonly TestChain[],
   before: BlockRef | null,
-  said: readonly string[],
+  said: Said,
 ): Promise<Found> {
   const store = diskStore(kind, location, 'all')
   await store.open()
@@ -198,7 +160,7 @@ async function check(
 
 function count(
   figures: { -readonly [Name in keyof KillFigures]: KillFigures[Name] },
-  said: readonly string[],
+  said: Said,
   { tip, torn }: Found,
 ): void {
   figures.confirmedWrites += said.filter((line) => line.startsWith('done')).length
@@ -209,7 +171,7 @@ function count(
   if (lastRef(said, 'try')?.hash === tip?.hash) figures.foundWritten++
 }
 
-function lastRef(said: readonly string[], what: 'try' | 'done'): BlockRef | undefined {
+function lastRef(said: Said, what: 'try' | 'done'): BlockRef | undefined {
   const [, height, hash] = said.findLast((line) => line.startsWith(what))?.split(' ') ?? []
   return hash === undefined ? undefined : { height: Number(height), hash }
 }

@@ -5,7 +5,7 @@ import { diskStore, killNetwork, rulesOfKills } from './kill-world.js'
 
 // A process that syncs from the node at argv[4] and argv[5] into the store of kind argv[2] at argv[3],
 // until it is killed. On stdout it says when it opens the store ("opening"), what it is about to make
-// the tip ("try"), what was confirmed ("done"), and when it has all that the node has ("synced").
+// the tip ("try") and how, what was confirmed ("done"), and when it has all that the node has ("synced").
 
 const [kind = '', location = '', host = '', port = '', length = '', chain = ''] =
   process.argv.slice(2)
@@ -20,7 +20,7 @@ class TellingStore implements BlockStore {
   }
 
   append(blocks: readonly Block[], options: { expectTip: BlockRef | null }) {
-    return this.#tell(blocks, () => this.#store.append(blocks, options))
+    return this.#tell('append', blocks, () => this.#store.append(blocks, options))
   }
 
   replace(
@@ -28,11 +28,15 @@ class TellingStore implements BlockStore {
     blocks: readonly Block[],
     options: { expectTip: BlockRef | null },
   ) {
-    return this.#tell(blocks, () => this.#store.replace(ancestor, blocks, options))
+    return this.#tell('replace', blocks, () => this.#store.replace(ancestor, blocks, options))
   }
 
-  async #tell(blocks: readonly Block[], write: () => Promise<BlockRef | null>) {
-    say('try', blocks.at(-1) ?? null)
+  async #tell(
+    how: 'append' | 'replace',
+    blocks: readonly Block[],
+    write: () => Promise<BlockRef | null>,
+  ) {
+    say('try', blocks.at(-1) ?? null, how)
     const tip = await write()
     say('done', tip)
     return tip
@@ -46,8 +50,8 @@ class TellingStore implements BlockStore {
   range: BlockStore['range'] = (from, limits) => this.#store.range(from, limits)
 }
 
-function say(what: 'try' | 'done', ref: BlockRef | null): void {
-  process.stdout.write(`${what} ${ref?.height} ${ref?.hash}\n`)
+function say(what: 'try' | 'done', ref: BlockRef | null, how = ''): void {
+  process.stdout.write(`${what} ${ref?.height} ${ref?.hash} ${how}`.trim() + '\n')
 }
 
 const node = createNode({
