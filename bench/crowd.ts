@@ -18,6 +18,12 @@ const pings: Figure = {
 
 export const crowdFigures = [setUp, heap, external, pings] as const
 
+export const largeCrowdFigure: Figure = {
+  name: 'CPU of a node that pings each of 2,000 connections once a second',
+  unit: '% of a core',
+  better: 'less',
+}
+
 /** Many connections to one node, each from an address of its own; fresh processes in each round. */
 export async function measureCrowd(
   entrants: readonly Entrant[],
@@ -45,10 +51,38 @@ async function measureOne(pair: Pair | undefined, effort: Effort, samples: Sampl
   const kibibytes = (bytes: number): number => bytes / effort.crowd / 1_024
   samples.add(heap, contestant, kibibytes(after.heapBytes - before.heapBytes))
   samples.add(external, contestant, kibibytes(after.externalBytes - before.externalBytes))
+  samples.add(pings, contestant, await pingingOf(pair, effort))
+}
+
+/** Nothing but pings, on so many connections that work for each of them would show. */
+export async function measureLargeCrowd(
+  entrants: readonly Entrant[],
+  effort: Effort,
+  samples: Samples,
+): Promise<void> {
+  const limitAndOurs = entrants.filter(({ contestant }) => isLimitOrOurs(contestant))
+  for (let round = 0; round < effort.rounds; round += 1) {
+    for (const entrant of inTurn(limitAndOurs, round)) {
+      await withPairs([entrant], async ([pair]) => {
+        if (pair === undefined) return
+        const { contestant, driver, address } = pair
+        await driver.ask('prepare', { contestant, count: effort.largeCrowd })
+        await driver.ask('dial', { address, count: effort.largeCrowd, atOnce })
+        samples.add(largeCrowdFigure, contestant, await pingingOf(pair, effort))
+      })
+    }
+  }
+}
+
+const isLimitOrOurs = (contestant: string): boolean =>
+  contestant === 'raw' || contestant === 'holdfast'
+
+/** Per cent of a core that the server takes while it pings all its connections. */
+async function pingingOf({ server }: Pair, { pingMs }: Effort): Promise<number> {
   await server.ask('startPings', null)
-  await sleep(Math.min(1_000, effort.pingMs))
+  await sleep(Math.min(1_000, pingMs))
   const startedCpuMs = await server.ask('cpu', null)
-  await sleep(effort.pingMs)
+  await sleep(pingMs)
   const cpuMs = (await server.ask('cpu', null)) - startedCpuMs
-  samples.add(pings, contestant, (100 * cpuMs) / effort.pingMs)
+  return (100 * cpuMs) / pingMs
 }

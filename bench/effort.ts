@@ -8,6 +8,8 @@ export interface Effort {
   /** Connections before the crowd, so that what is compiled late is compiled. */
   readonly crowdBefore: number
   readonly pingMs: number
+  /** Connections on which there is nothing but pings. */
+  readonly largeCrowd: number
   /** Whether those that take long to connect take part in the crowd. */
   readonly crowdOfSlow: boolean
   readonly syncRounds: number
@@ -28,6 +30,7 @@ export const efforts: Readonly<Record<Effort['name'], Effort>> = {
     crowd: 1_000,
     crowdBefore: 300,
     pingMs: 4_000,
+    largeCrowd: 2_000,
     crowdOfSlow: true,
     syncRounds: 3,
     syncBytes: 128_000_000,
@@ -42,6 +45,7 @@ export const efforts: Readonly<Record<Effort['name'], Effort>> = {
     crowd: 1_000,
     crowdBefore: 200,
     pingMs: 1_500,
+    largeCrowd: 2_000,
     crowdOfSlow: false,
     syncRounds: 1,
     syncBytes: 16_000_000,
@@ -56,6 +60,7 @@ export const efforts: Readonly<Record<Effort['name'], Effort>> = {
     crowd: 50,
     crowdBefore: 10,
     pingMs: 200,
+    largeCrowd: 100,
     crowdOfSlow: false,
     syncRounds: 1,
     syncBytes: 100_000,

@@ -1,6 +1,6 @@
 /** `npm run bench`: see `--help`. */
 import { writeFileSync } from 'node:fs'
-import { crowdFigures, measureCrowd } from './crowd.js'
+import { crowdFigures, largeCrowdFigure, measureCrowd, measureLargeCrowd } from './crowd.js'
 import { entrantsAmong } from './entrants.js'
 import { machineFacts } from './machine.js'
 import { benchOptions, help, type BenchOptions } from './options.js'
@@ -39,6 +39,10 @@ async function measure(options: RunOptions): Promise<Results> {
     )
     await measureCrowd(quickOnes, effort, samples)
     for (const figure of crowdFigures) print(figure)
+  }
+  if (isWanted(largeCrowdFigure)) {
+    await measureLargeCrowd(entrants, effort, samples)
+    print(largeCrowdFigure)
   }
   await measureSync(entrants, effort, samples, isWanted, print)
   if (only.includes('holdfast')) {

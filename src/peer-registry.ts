@@ -126,8 +126,7 @@ export class PeerRegistry {
     setKept = (registry, entry, isKept, by) => {
       const wasKept = entry.isKept
       if (by === undefined) entry.isKeptItself = isKept
-      else if (isKept) entry.keptBy.add(by)
-      else entry.keptBy.delete(by)
+      else entry.keepBy(by, isKept)
       if (entry.isKept === wasKept) return
       const count = (registry.#keptIps.get(entry.ip) ?? 0) + (entry.isKept ? 1 : -1)
       if (count > 0) registry.#keptIps.set(entry.ip, count)

@@ -38,9 +38,10 @@ export class AppChannel {
   readonly #clock: Clock
   readonly #maxRequests: number
   readonly #queue: SendQueue
-  readonly #sentTypes = new Map<string, number>()
-  readonly #receivedTypes = new Map<number, string>()
-  readonly #waiters = new Map<number, Waiter>()
+  // Made when they are first used: most connections are idle.
+  #sentTypes: Map<string, number> | undefined
+  #receivedTypes: Map<number, string> | undefined
+  #waiters: Map<number, Waiter> | undefined
   #nextRequestId = 0
   /** One for all requests, set for the first that is due: most are answered long before. */
   #timer: Timer | undefined
@@ -60,7 +61,7 @@ export class AppChannel {
 
   /** Throws as `checkTypeName` does; a name that was sent before was looked at then. */
   checkTypeName(type: string): void {
-    if (!this.#sentTypes.has(type)) checkTypeName(type)
+    if (!this.#sentTypes?.has(type)) checkTypeName(type)
   }
 
   /** Adds a message to the send queue. */
@@ -76,6 +77,7 @@ export class AppChannel {
 
   /** The number that stands for `type`; announces it to the peer at its first use. */
   numberOf(type: string): number {
+    this.#sentTypes ??= new Map()
     const known = this.#sentTypes.get(type)
     if (known !== undefined) return known
     checkTypeName(type)
@@ -91,6 +93,7 @@ export class AppChannel {
   }
 
   typeReceived(message: TypeMessage): void {
+    this.#receivedTypes ??= new Map()
     if (this.#receivedTypes.has(message.number))
       throw new WireError(`type ${message.number} is named twice`)
     if (this.#receivedTypes.size >= maxAppTypes)
@@ -99,7 +102,7 @@ export class AppChannel {
   }
 
   nameOf(number: number): string {
-    const name = this.#receivedTypes.get(number)
+    const name = this.#receivedTypes?.get(number)
     if (name === undefined) throw new WireError(`type ${number} has no name`)
     return name
   }
@@ -111,11 +114,9 @@ export class AppChannel {
   ): Promise<Uint8Array> {
     const { signal, timeoutMs } = options
     signal?.throwIfAborted()
-    if (this.#waiters.size >= this.#maxRequests) {
-      throw new HoldfastError(
-        'TOO_MANY_REQUESTS',
-        `${this.#waiters.size} requests await their answers`,
-      )
+    const waiters = (this.#waiters ??= new Map<number, Waiter>())
+    if (waiters.size >= this.#maxRequests) {
+      throw new HoldfastError('TOO_MANY_REQUESTS', `${waiters.size} requests await their answers`)
     }
     const number = this.numberOf(type)
     const id = this.#takeId()
@@ -125,7 +126,7 @@ export class AppChannel {
     this.#arm(dueMs, nowMs)
     return new Promise((resolve, reject) => {
       const release = signal && this.#watch(signal, id)
-      this.#waiters.set(id, { type, resolve, reject, timeoutMs, dueMs, release })
+      waiters.set(id, { type, resolve, reject, timeoutMs, dueMs, release })
     })
   }
 
@@ -148,16 +149,16 @@ export class AppChannel {
   /** Rejects all that wait: the connection is over. */
   end(reason: CloseReason): void {
     this.#timer?.cancel()
-    for (const [id, waiter] of this.#waiters) {
+    for (const [id, waiter] of this.#waiters ?? []) {
       const text = `the connection ended before the answer to '${waiter.type}': ${describeReason(reason)}`
       this.#settle(id)?.reject(new HoldfastError('CONNECTION_CLOSED', text, { reason }))
     }
   }
 
   #settle(id: number): Waiter | undefined {
-    const waiter = this.#waiters.get(id)
+    const waiter = this.#waiters?.get(id)
     if (waiter === undefined) return undefined
-    this.#waiters.delete(id)
+    this.#waiters?.delete(id)
     waiter.release?.()
     return waiter
   }
@@ -185,15 +186,17 @@ export class AppChannel {
     if (dueMs >= this.#timerDueMs) return
     this.#timer?.cancel()
     this.#timerDueMs = dueMs
-    this.#timer = this.#clock.setTimer(dueMs - nowMs, this.#expire)
+    this.#timer = this.#clock.setTimer(dueMs - nowMs, () => {
+      this.#expire()
+    })
   }
 
-  readonly #expire = (): void => {
+  #expire(): void {
     this.#timer = undefined
     this.#timerDueMs = Infinity
     const nowMs = this.#clock.now()
     let nextDueMs = Infinity
-    for (const [id, { type, timeoutMs, dueMs }] of this.#waiters) {
+    for (const [id, { type, timeoutMs, dueMs }] of this.#waiters ?? []) {
       if (dueMs > nowMs) {
         nextDueMs = Math.min(nextDueMs, dueMs)
         continue
@@ -208,7 +211,7 @@ export class AppChannel {
   #takeId(): number {
     do {
       this.#nextRequestId = (this.#nextRequestId + 1) >>> 0
-    } while (this.#waiters.has(this.#nextRequestId))
+    } while (this.#waiters?.has(this.#nextRequestId))
     return this.#nextRequestId
   }
 }

@@ -68,15 +68,15 @@ export class AppInbox {
 
   #answer(id: number, bytes: Uint8Array): void {
     if (bytes.length > maxCopiedBytes) {
-      this.#queue.addBulk(encodeMessage({ kind: 'answer', id, bytes }), this.#replies.sent)
+      this.#queue.addBulk(encodeMessage({ kind: 'answer', id, bytes }), this.#replies)
       return
     }
-    const offset = this.#queue.reserve(appFrameBytes('answer', bytes), this.#replies.sent)
+    const offset = this.#queue.reserve(appFrameBytes('answer', bytes), this.#replies)
     writeAnswerFrame(this.#queue.slab, offset, id, bytes)
   }
 
   #refuse(id: number, code: RefusalCode): void {
-    this.#queue.addBulk(encodeMessage({ kind: 'refusal', id, code }), this.#replies.sent)
+    this.#queue.addBulk(encodeMessage({ kind: 'refusal', id, code }), this.#replies)
   }
 }
 

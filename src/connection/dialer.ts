@@ -418,7 +418,7 @@ export class Dialer {
       host: entry.host,
       port: portToDial(entry.ports, this.#transport.defaultPort),
     }
-    entry.askedPorts.shift()
+    entry.askedPorts = entry.askedPorts.slice(1)
     const attempt: DialAttempt = {
       id,
       entry,

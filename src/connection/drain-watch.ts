@@ -1,10 +1,20 @@
 import type { Clock, Timer } from '../contracts/clock.js'
 import type { SendQueue } from './send-queue.js'
 
+/** What a drain watch needs of its connection. */
+export interface DrainWatchHost {
+  /** The queue is at or below its high-water mark again. */
+  queueDrained(): void
+  /** The peer reads nothing. */
+  peerStopped(): void
+}
+
 interface DrainWaiter {
   readonly resolve: () => void
   readonly reject: (error: unknown) => void
 }
+
+const nobody: DrainWaiter[] = []
 
 /**
  * Whether a send queue is above its high-water mark, who waits until it is not, and whether the peer
@@ -14,24 +24,21 @@ export class DrainWatch {
   readonly #queue: SendQueue
   readonly #clock: Clock
   readonly #limits: { readonly sendHighWaterBytes: number; readonly slowPeerMs: number }
-  readonly #onDrained: () => void
-  readonly #onSlow: () => void
+  readonly #host: DrainWatchHost
   #isAboveHighWater = false
-  #waiters: DrainWaiter[] = []
+  #waiters = nobody
   #timer: Timer | undefined
 
   constructor(options: {
     readonly queue: SendQueue
     readonly clock: Clock
     readonly limits: { readonly sendHighWaterBytes: number; readonly slowPeerMs: number }
-    readonly onDrained: () => void
-    readonly onSlow: () => void
+    readonly host: DrainWatchHost
   }) {
     this.#queue = options.queue
     this.#clock = options.clock
     this.#limits = options.limits
-    this.#onDrained = options.onDrained
-    this.#onSlow = options.onSlow
+    this.#host = options.host
   }
 
   get isAboveHighWater(): boolean {
@@ -50,8 +57,8 @@ export class DrainWatch {
     if (!this.#isAboveHighWater || this.#isFull()) return
     this.#isAboveHighWater = false
     this.#timer?.cancel()
-    for (const waiter of this.#waiters.splice(0)) waiter.resolve()
-    this.#onDrained()
+    for (const waiter of this.#takeWaiters()) waiter.resolve()
+    this.#host.queueDrained()
   }
 
   /** Resolves when the queue is at or below its high-water mark. */
@@ -74,14 +81,21 @@ export class DrainWatch {
         },
       }
       signal?.addEventListener('abort', onAbort, { once: true })
-      this.#waiters.push(waiter)
+      if (this.#waiters === nobody) this.#waiters = [waiter]
+      else this.#waiters.push(waiter)
     })
   }
 
   /** The connection is over: whoever waits is told so. */
   end(error: unknown): void {
     this.#timer?.cancel()
-    for (const waiter of this.#waiters.splice(0)) waiter.reject(error)
+    for (const waiter of this.#takeWaiters()) waiter.reject(error)
+  }
+
+  #takeWaiters(): readonly DrainWaiter[] {
+    const waiters = this.#waiters
+    this.#waiters = nobody
+    return waiters
   }
 
   #isFull(): boolean {
@@ -94,7 +108,7 @@ export class DrainWatch {
       this.taken()
       if (!this.#isAboveHighWater) return
       if (this.#queue.drainedBytes > drainedBytes) this.#arm()
-      else this.#onSlow()
+      else this.#host.peerStopped()
     })
   }
 }

@@ -15,17 +15,17 @@ import { readBigU64 } from '../wire/binary.js'
 import { encodeMessage, type EncodedFrame } from '../wire/message-codec.js'
 import type { WireMessage } from '../wire/messages.js'
 import { AppChannel, checkBytes } from './app-channel.js'
-import { AppInbox } from './app-inbox.js'
+import { AppInbox, type AppInboxHost } from './app-inbox.js'
 import { Asked } from './asked.js'
-import type { ConnectionLimits, ConnectionOwner } from './connection-owner.js'
-import { DrainWatch } from './drain-watch.js'
+import type { AppDelivery, ConnectionLimits, ConnectionOwner } from './connection-owner.js'
+import { DrainWatch, type DrainWatchHost } from './drain-watch.js'
 import { FrameLoop, type FrameLoopHost } from './frame-loop.js'
-import { ReadBrake } from './read-brake.js'
-import { byeFrame, Release } from './release.js'
-import { isServiceReply, ReplyCount } from './reply-count.js'
+import { ReadBrake, type ReadBrakeHost } from './read-brake.js'
+import { byeFrame, Release, type ReleaseHost } from './release.js'
+import { isServiceReply, ReplyCount, type ReplyCountHost } from './reply-count.js'
 import { RoundTrips } from './round-trips.js'
-import { SendQueue } from './send-queue.js'
-import { TrafficBudget } from './traffic-budget.js'
+import { SendQueue, type SendQueueHost, type Sent } from './send-queue.js'
+import { TrafficBudget, type TrafficBudgetHost } from './traffic-budget.js'
 
 type Stage = 'hello' | 'handshake' | 'established' | 'closed'
 
@@ -107,81 +107,27 @@ export class PeerConnection implements ServicePeer {
     this.security = connection.security
     this.openedAtMs = options.clock.now()
     this.lastReceivedAtMs = this.openedAtMs
-    this.#queue = new SendQueue(connection, () => {
-      if (this.#drain.isAboveHighWater) this.#owner.run(this.#taken)
-    })
-    this.#loop = new FrameLoop(this.#loopHost(), options.limits.maxFrameBytes)
-    this.#replies = new ReplyCount(options.limits.maxReplies, () => {
-      const text = `more than ${options.limits.maxReplies} requests unanswered`
-      this.closeFor({ kind: 'flood', by: 'us', text })
-    })
-    this.#drain = new DrainWatch({
-      queue: this.#queue,
-      clock: options.clock,
-      limits: options.limits,
-      onDrained: () => {
-        if (this.#stage === 'established') this.#owner.drained(this)
-      },
-      onSlow: () => {
-        const text = `read nothing for ${options.limits.slowPeerMs} ms`
-        this.closeFor({ kind: 'slow', by: 'us', text })
-      },
-    })
-    this.#brake = new ReadBrake({
-      clock: options.clock,
-      maxHeldBytes: options.limits.maxHandlerBytes,
-      onPaused: () => {
-        this.#connection.pause()
-      },
-      onReleased: () => {
-        this.#resumeReading()
-      },
-    })
-    this.#budget = new TrafficBudget({
-      clock: options.clock,
-      limits: options.limits,
-      onOver: (waitMs) => {
-        this.#brake.pauseFor(waitMs)
-      },
-      onFlood: () => {
-        this.offence = 'flood'
-        this.closeFor({ kind: 'flood', by: 'us', text: 'answers to nothing, or unknown frames' })
-      },
-    })
-    this.#app = new AppChannel({
-      clock: options.clock,
-      maxRequests: options.limits.maxRequests,
-      queue: this.#queue,
-    })
+    const { clock, limits } = options
+    const host = new PeerConnection.#Host(this)
+    this.#queue = new SendQueue(connection, host)
+    this.#loop = new FrameLoop(host, limits.maxFrameBytes)
+    this.#replies = new ReplyCount(limits.maxReplies, host)
+    this.#drain = new DrainWatch({ queue: this.#queue, clock, limits, host })
+    this.#brake = new ReadBrake({ clock, maxHeldBytes: limits.maxHandlerBytes, host })
+    this.#budget = new TrafficBudget({ clock, limits, host })
+    this.#app = new AppChannel({ clock, maxRequests: limits.maxRequests, queue: this.#queue })
     this.#inbox = new AppInbox({
       brake: this.#brake,
       replies: this.#replies,
       queue: this.#queue,
-      host: {
-        isEstablished: () => this.#stage === 'established',
-        peerMaxFrameBytes: () => this.hello.maxFrameBytes,
-        deliver: (delivery) => {
-          this.#owner.appReceived(this, delivery)
-        },
-        replied: () => {
-          this.#drain.added()
-        },
-      },
+      host,
     })
-    this.#release = new Release({
-      connection,
-      clock: options.clock,
-      closeFlushMs: options.limits.closeFlushMs,
-      onReleased: () => {
-        this.#owner.run(() => {
-          this.#owner.released(this)
-        })
-      },
-    })
+    this.#release = new Release({ connection, clock, closeFlushMs: limits.closeFlushMs, host })
   }
 
   /** Starts reading. */
   open(): void {
+    // Functions of their own, because a transport may take them out of this object.
     this.#connection.open({
       data: (chunk) => {
         this.#receiveChunk(chunk)
@@ -189,7 +135,7 @@ export class PeerConnection implements ServicePeer {
       drained: () => {
         this.#owner.run(() => {
           this.#queue.writable()
-          this.#taken()
+          this.#drain.taken()
         })
       },
       closed: (error) => {
@@ -308,7 +254,7 @@ export class PeerConnection implements ServicePeer {
     const isReply = isServiceReply(message)
     if (isReply && !this.#replies.add()) return false
     this.#asked.serviceSent(message)
-    this.#sendBulk(encodeMessage(message), isReply ? this.#replies.sent : undefined)
+    this.#sendBulk(encodeMessage(message), isReply ? this.#replies : undefined)
     return true
   }
 
@@ -424,30 +370,6 @@ export class PeerConnection implements ServicePeer {
     this.#owner.pongReceived(this, { kind: 'pong', nonce, ...answered })
   }
 
-  #loopHost(): FrameLoopHost {
-    return {
-      run: (input) => {
-        this.#owner.run(input)
-      },
-      mayRead: () => this.#stage !== 'closed' && !this.#brake.isPaused,
-      now: () => this.#clock.now(),
-      yield: () => {
-        this.#brake.pauseFor(0)
-      },
-      isEstablished: () => this.#stage === 'established',
-      receive: (message, frameBytes) => {
-        this.#receive(message, frameBytes)
-      },
-      unknownFrame: (frameBytes) => {
-        this.unknownFrames += 1
-        this.#budget.pointless(frameBytes)
-      },
-      fault: (what) => {
-        this.#misbehaved(what)
-      },
-    }
-  }
-
   /** What was read before the pause is handled in a turn of its own, before more is read. */
   #resumeReading(): void {
     queueMicrotask(() => {
@@ -472,10 +394,6 @@ export class PeerConnection implements ServicePeer {
     }
   }
 
-  readonly #taken = (): void => {
-    this.#drain.taken()
-  }
-
   #checkConnected(): void {
     if (this.#stage === 'established') return
     const why = this.#stage === 'closed' ? `: ${describeReason(this.reason)}` : ''
@@ -484,8 +402,8 @@ export class PeerConnection implements ServicePeer {
     })
   }
 
-  #sendBulk(frame: EncodedFrame, onSent?: () => void): void {
-    this.#queue.addBulk(frame, onSent)
+  #sendBulk(frame: EncodedFrame, awaitedBy?: Sent): void {
+    this.#queue.addBulk(frame, awaitedBy)
     this.#drain.added()
   }
 
@@ -523,5 +441,116 @@ export class PeerConnection implements ServicePeer {
     this.#owner.run(() => {
       this.#owner.ended(this, reason)
     })
+  }
+
+  /** All that its parts tell a connection: one object, not a function for each. */
+  static readonly #Host = class
+    implements
+      SendQueueHost,
+      FrameLoopHost,
+      ReplyCountHost,
+      DrainWatchHost,
+      ReadBrakeHost,
+      TrafficBudgetHost,
+      AppInboxHost,
+      ReleaseHost
+  {
+    readonly #peer: PeerConnection
+
+    constructor(peer: PeerConnection) {
+      this.#peer = peer
+    }
+
+    flushed(): void {
+      const peer = this.#peer
+      if (!peer.#drain.isAboveHighWater) return
+      peer.#owner.run(() => {
+        peer.#drain.taken()
+      })
+    }
+
+    run(input: () => void): void {
+      this.#peer.#owner.run(input)
+    }
+
+    mayRead(): boolean {
+      return !this.#peer.isClosed && !this.#peer.#brake.isPaused
+    }
+
+    now(): number {
+      return this.#peer.#clock.now()
+    }
+
+    yield(): void {
+      this.#peer.#brake.pauseFor(0)
+    }
+
+    isEstablished(): boolean {
+      return this.#peer.isConnected
+    }
+
+    receive(message: WireMessage, frameBytes: number): void {
+      this.#peer.#receive(message, frameBytes)
+    }
+
+    unknownFrame(frameBytes: number): void {
+      this.#peer.unknownFrames += 1
+      this.#peer.#budget.pointless(frameBytes)
+    }
+
+    fault(what: string): void {
+      this.#peer.#misbehaved(what)
+    }
+
+    tooManyReplies(): void {
+      const text = `more than ${this.#peer.#limits.maxReplies} requests unanswered`
+      this.#peer.closeFor({ kind: 'flood', by: 'us', text })
+    }
+
+    queueDrained(): void {
+      if (this.#peer.isConnected) this.#peer.#owner.drained(this.#peer)
+    }
+
+    peerStopped(): void {
+      const text = `read nothing for ${this.#peer.#limits.slowPeerMs} ms`
+      this.#peer.closeFor({ kind: 'slow', by: 'us', text })
+    }
+
+    pauseReading(): void {
+      this.#peer.#connection.pause()
+    }
+
+    resumeReading(): void {
+      this.#peer.#resumeReading()
+    }
+
+    overBudget(waitMs: number): void {
+      this.#peer.#brake.pauseFor(waitMs)
+    }
+
+    flooded(): void {
+      this.#peer.offence = 'flood'
+      const text = 'answers to nothing, or unknown frames'
+      this.#peer.closeFor({ kind: 'flood', by: 'us', text })
+    }
+
+    peerMaxFrameBytes(): number {
+      return this.#peer.hello.maxFrameBytes
+    }
+
+    deliver(delivery: AppDelivery): void {
+      this.#peer.#owner.appReceived(this.#peer, delivery)
+    }
+
+    replied(): void {
+      this.#peer.#drain.added()
+    }
+
+    released(): void {
+      const peer = this.#peer
+      peer.#owner.run(() => {
+        peer.#owner.released(peer)
+      })
+    }
   }
 }

@@ -1,5 +1,11 @@
 import type { Clock, Timer } from '../contracts/clock.js'
 
+/** What a brake needs of its connection. */
+export interface ReadBrakeHost {
+  pauseReading(): void
+  resumeReading(): void
+}
+
 /**
  * Pauses reading: while handlers hold too much of what was read (above the limit it pauses, at half of
  * it reading goes on), and while the peer is over its budget or had its turn. It remembers for how long, because
@@ -8,8 +14,7 @@ import type { Clock, Timer } from '../contracts/clock.js'
 export class ReadBrake {
   readonly #clock: Clock
   readonly #maxHeldBytes: number
-  readonly #onPaused: () => void
-  readonly #onReleased: () => void
+  readonly #host: ReadBrakeHost
   #heldBytes = 0
   #isHoldingTooMuch = false
   /** Runs while the peer is over its budget. */
@@ -20,13 +25,11 @@ export class ReadBrake {
   constructor(options: {
     readonly clock: Clock
     readonly maxHeldBytes: number
-    readonly onPaused: () => void
-    readonly onReleased: () => void
+    readonly host: ReadBrakeHost
   }) {
     this.#clock = options.clock
     this.#maxHeldBytes = options.maxHeldBytes
-    this.#onPaused = options.onPaused
-    this.#onReleased = options.onReleased
+    this.#host = options.host
   }
 
   get isPaused(): boolean {
@@ -73,11 +76,11 @@ export class ReadBrake {
     if (mustPause === this.isPaused) return
     if (mustPause) {
       this.#pausedSinceMs = this.#clock.now()
-      this.#onPaused()
+      this.#host.pauseReading()
     } else {
       this.#pausedBeforeMs = this.pausedMs
       this.#pausedSinceMs = undefined
-      this.#onReleased()
+      this.#host.resumeReading()
     }
   }
 }

@@ -4,6 +4,12 @@ import type { Connection } from '../contracts/transport.js'
 import { byeCodes } from '../rules/close-reasons.js'
 import { encodeMessage, type EncodedFrame } from '../wire/message-codec.js'
 
+/** What a release needs of its connection. */
+export interface ReleaseHost {
+  /** Called exactly once. */
+  released(): void
+}
+
 /**
  * The way of a connection that is over out of its transport: closed, with the last bytes flushed, or
  * destroyed after `closeFlushMs`. A transport that never says that it closed holds nobody up.
@@ -12,7 +18,7 @@ export class Release {
   readonly #connection: Connection
   readonly #clock: Clock
   readonly #closeFlushMs: number
-  readonly #onReleased: () => void
+  readonly #host: ReleaseHost
   #timer: Timer | undefined
   #isReleased = false
 
@@ -20,13 +26,12 @@ export class Release {
     readonly connection: Connection
     readonly clock: Clock
     readonly closeFlushMs: number
-    /** Called exactly once. */
-    readonly onReleased: () => void
+    readonly host: ReleaseHost
   }) {
     this.#connection = options.connection
     this.#clock = options.clock
     this.#closeFlushMs = options.closeFlushMs
-    this.#onReleased = options.onReleased
+    this.#host = options.host
   }
 
   /** Nothing more will be written. */
@@ -47,7 +52,7 @@ export class Release {
   #release(): void {
     if (this.#isReleased) return
     this.#isReleased = true
-    this.#onReleased()
+    this.#host.released()
   }
 }
 

@@ -1,30 +1,36 @@
 import type { ExchangeMessage } from '../contracts/exchange-messages.js'
 import type { SyncMessage } from '../contracts/sync-messages.js'
+import type { Sent } from './send-queue.js'
+
+/** What a reply count needs of its connection. */
+export interface ReplyCountHost {
+  tooManyReplies(): void
+}
 
 /**
  * Replies that the peer asked for and that have not left yet. A peer that asks for more and more and
  * reads none of it is found out by this number, whatever the replies weigh.
  */
-export class ReplyCount {
+export class ReplyCount implements Sent {
   readonly #max: number
-  readonly #onTooMany: () => void
+  readonly #host: ReplyCountHost
   #count = 0
 
-  constructor(max: number, onTooMany: () => void) {
+  constructor(max: number, host: ReplyCountHost) {
     this.#max = max
-    this.#onTooMany = onTooMany
+    this.#host = host
   }
 
   /** The peer asked for something. False when that was one too many. */
   add(): boolean {
     this.#count += 1
     if (this.#count <= this.#max) return true
-    this.#onTooMany()
+    this.#host.tooManyReplies()
     return false
   }
 
   /** A reply was handed to the transport, or will never be. */
-  readonly sent = (): void => {
+  sent(): void {
     this.#count -= 1
   }
 }

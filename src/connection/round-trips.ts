@@ -3,6 +3,13 @@ import type { RoundTrip } from '../contracts/peer-service.js'
 /** Pings whose pongs may still come; with one more the oldest is forgotten. */
 const maxPendingPings = 64
 
+interface PendingPing {
+  readonly nonce: bigint
+  readonly sentMs: number
+}
+
+const none: readonly PendingPing[] = []
+
 /** The weights of a new sample: alpha and beta of RFC 6298, section 2. */
 const smoothingWeight = 1 / 8
 const jitterWeight = 1 / 4
@@ -15,14 +22,12 @@ export class RoundTrips implements RoundTrip {
   smoothedMs: number | undefined
   jitterMs: number | undefined
   minMs: number | undefined
-  readonly #pending = new Map<bigint, number>()
+  /** Oldest first; few, so that they are looked through. */
+  #pending = none
 
   pingSent(nonce: bigint, nowMs: number): void {
-    if (this.#pending.size >= maxPendingPings) {
-      const oldest = this.#pending.keys().next()
-      if (!oldest.done) this.#pending.delete(oldest.value)
-    }
-    this.#pending.set(nonce, nowMs)
+    const kept = this.#pending.slice(1 - maxPendingPings)
+    this.#pending = [...kept, { nonce, sentMs: nowMs }]
     this.pingsSent += 1
   }
 
@@ -31,9 +36,11 @@ export class RoundTrips implements RoundTrip {
     nonce: bigint,
     nowMs: number,
   ): { readonly sentMs: number; readonly roundTripMs: number } | undefined {
-    const sentMs = this.#pending.get(nonce)
-    if (sentMs === undefined) return undefined
-    this.#pending.delete(nonce)
+    const ping = this.#pending.find((pending) => pending.nonce === nonce)
+    if (ping === undefined) return undefined
+    const { sentMs } = ping
+    this.#pending =
+      this.#pending.length === 1 ? none : this.#pending.filter((pending) => pending !== ping)
     this.pongsReceived += 1
     const roundTripMs = Math.max(0, nowMs - sentMs)
     this.lastMs = roundTripMs

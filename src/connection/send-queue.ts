@@ -9,16 +9,26 @@ const minSlabBytes = 256
 const maxSlabBytes = 64 * 1024
 
 const nothing = new Uint8Array(0)
-const noCalls: (() => void)[] = []
+const nobody: Sent[] = []
 
 /** Pongs that wait at most; with one more the oldest is dropped. */
 const maxWaitingPongs = 16
 
+/** Who wants to know when the last byte of a frame was handed to the transport. */
+export interface Sent {
+  sent(): void
+}
+
+/** What a send queue needs of its connection. */
+export interface SendQueueHost {
+  /** The transport was given what waited, without being asked for more. */
+  flushed(): void
+}
+
 /** A frame, or small ones one after another, which are handed over as one. */
 interface Queued {
   readonly parts: readonly Uint8Array[]
-  /** Called when the last byte was handed to the transport. */
-  readonly onSent?: (() => void) | undefined
+  readonly awaitedBy?: readonly Sent[]
 }
 
 /**
@@ -32,9 +42,9 @@ export class SendQueue {
   /** Where `reserve` makes room. */
   slab = nothing
   readonly #connection: Connection
-  readonly #onFlushed: () => void
-  #urgent: EncodedFrame[] = []
-  #pongs: EncodedFrame[] = []
+  readonly #host: SendQueueHost | undefined
+  readonly #urgent: EncodedFrame[] = []
+  readonly #pongs: EncodedFrame[] = []
   readonly #bulk: (Queued | undefined)[] = []
   #bulkHead = 0
   #waitingBytes = 0
@@ -43,22 +53,21 @@ export class SendQueue {
   #isFlushScheduled = false
   #isEnded = false
   /** What is left of the frame that is being handed over: it is finished before anything else. */
-  #current: Uint8Array[] = []
-  #onCurrentSent: (() => void) | undefined
+  readonly #current: Uint8Array[] = []
+  #currentAwaitedBy: readonly Sent[] = nobody
   /** The frames in the slab that are not in `#bulk` yet begin here, */
   #runStart = 0
   /** end here, */
   #slabEnd = 0
-  /** and what is called when they were handed over. */
-  #runSent: (() => void)[] = noCalls
+  /** and who wants to know when they were handed over. */
+  #runAwaitedBy = nobody
   /** Bytes reserved in this turn of the event loop. */
   #turnBytes = 0
   #nextSlabBytes = minSlabBytes
 
-  /** `onFlushed`: the transport was given what waited, without being asked for more. */
-  constructor(connection: Connection, onFlushed: () => void = () => undefined) {
+  constructor(connection: Connection, host?: SendQueueHost) {
     this.#connection = connection
-    this.#onFlushed = onFlushed
+    this.#host = host
   }
 
   /** Bytes that the operating system does not have yet: here and in the transport. */
@@ -82,7 +91,7 @@ export class SendQueue {
   }
 
   addPong(frame: EncodedFrame): void {
-    const dropped = this.#pongs.length >= maxWaitingPongs ? this.#pongs.shift() : undefined
+    const dropped = this.#pongs.length >= maxWaitingPongs ? takeFirst(this.#pongs) : undefined
     if (dropped !== undefined) {
       this.#waitingBytes -= dropped.length
       this.#acceptedBytes -= dropped.length
@@ -91,9 +100,9 @@ export class SendQueue {
     this.#accept(frame.length)
   }
 
-  addBulk(frame: EncodedFrame, onSent?: () => void): void {
+  addBulk(frame: EncodedFrame, awaitedBy?: Sent): void {
     this.#closeRun()
-    this.#bulk.push({ parts: frame.parts, onSent })
+    this.#bulk.push(awaitedBy ? { parts: frame.parts, awaitedBy: [awaitedBy] } : frame)
     this.#accept(frame.length)
   }
 
@@ -101,16 +110,16 @@ export class SendQueue {
    * Adds a small frame of `length` bytes, at most 64 KiB, to bulk: it is to be written into `slab` at the
    * offset that is returned, before anything else is called.
    */
-  reserve(length: number, onSent?: () => void): number {
+  reserve(length: number, awaitedBy?: Sent): number {
     // Whoever sends much in one turn does not wait for its end, and does not heap it up either.
     if (this.#waitingBytes >= maxSlabBytes && this.#isWritable) this.flush()
     if (this.slab.length - this.#slabEnd < length) this.#newSlab(length)
     const offset = this.#slabEnd
     this.#slabEnd += length
     this.#turnBytes += length
-    if (onSent !== undefined) {
-      if (this.#runSent === noCalls) this.#runSent = [onSent]
-      else this.#runSent.push(onSent)
+    if (awaitedBy !== undefined) {
+      if (this.#runAwaitedBy === nobody) this.#runAwaitedBy = [awaitedBy]
+      else this.#runAwaitedBy.push(awaitedBy)
     }
     this.#accept(length)
     return offset
@@ -150,14 +159,14 @@ export class SendQueue {
     const droppedBytes = this.#waitingBytes
     this.#isEnded = true
     this.#waitingBytes = 0
-    this.#urgent = []
-    this.#pongs = []
+    this.#urgent.length = 0
+    this.#pongs.length = 0
     this.#bulk.length = 0
     this.#bulkHead = 0
-    this.#current = []
-    this.#onCurrentSent = undefined
+    this.#current.length = 0
+    this.#currentAwaitedBy = nobody
     this.#dropSlab()
-    this.#runSent = noCalls
+    this.#runAwaitedBy = nobody
     return droppedBytes
   }
 
@@ -167,16 +176,18 @@ export class SendQueue {
     if (this.#isFlushScheduled || !this.#isWritable) return
     // All that one turn of the event loop adds leaves in one write.
     this.#isFlushScheduled = true
-    queueMicrotask(this.#endTurn)
+    queueMicrotask(() => {
+      this.#endTurn()
+    })
   }
 
-  readonly #endTurn = (): void => {
+  #endTurn(): void {
     this.#isFlushScheduled = false
     this.flush()
     this.#nextSlabBytes = minSlabBytes
     while (this.#nextSlabBytes < Math.min(this.#turnBytes, maxSlabBytes)) this.#nextSlabBytes *= 2
     this.#turnBytes = 0
-    if (!this.#isEnded) this.#onFlushed()
+    if (!this.#isEnded) this.#host?.flushed()
   }
 
   #newSlab(length: number): void {
@@ -198,16 +209,10 @@ export class SendQueue {
   /** What was written into the slab so far is to be handed over as one. */
   #closeRun(): void {
     if (this.#runStart === this.#slabEnd) return
-    const calls = this.#runSent
-    const onSent =
-      calls === noCalls
-        ? undefined
-        : () => {
-            for (const call of calls) call()
-          }
-    this.#bulk.push({ parts: [this.slab.subarray(this.#runStart, this.#slabEnd)], onSent })
+    const parts = [this.slab.subarray(this.#runStart, this.#slabEnd)]
+    this.#bulk.push({ parts, awaitedBy: this.#runAwaitedBy })
     this.#runStart = this.#slabEnd
-    this.#runSent = noCalls
+    this.#runAwaitedBy = nobody
   }
 
   #nextBatch(maxBytes: number): Uint8Array[] {
@@ -220,7 +225,7 @@ export class SendQueue {
       batch.push(taken)
       size += taken.length
       if (taken.length < part.length) this.#current[0] = part.subarray(taken.length)
-      else this.#current.shift()
+      else takeFirst(this.#current)
       this.#waitingBytes -= taken.length
       if (this.#current.length === 0) this.#finishCurrent()
     }
@@ -230,30 +235,40 @@ export class SendQueue {
   /** Makes sure that a frame is being handed over, if there is one. */
   #begin(): boolean {
     if (this.#current.length > 0) return true
-    const urgent = this.#urgent.shift() ?? this.#pongs.shift()
+    const urgent = takeFirst(this.#urgent) ?? takeFirst(this.#pongs)
     if (urgent === undefined) this.#closeRun()
-    const next = urgent ?? this.#shiftBulk()
+    const next: Queued | undefined = urgent ?? this.#takeBulk()
     if (next === undefined) return false
-    this.#current = next.parts.filter((part) => part.length > 0)
-    this.#onCurrentSent = 'onSent' in next ? next.onSent : undefined
+    for (const part of next.parts) if (part.length > 0) this.#current.push(part)
+    this.#currentAwaitedBy = next.awaitedBy ?? nobody
     return true
   }
 
   #finishCurrent(): void {
-    const onSent = this.#onCurrentSent
-    this.#onCurrentSent = undefined
-    onSent?.()
+    const awaitedBy = this.#currentAwaitedBy
+    this.#currentAwaitedBy = nobody
+    for (const one of awaitedBy) one.sent()
   }
 
-  #shiftBulk(): Queued | undefined {
+  #takeBulk(): Queued | undefined {
     const next = this.#bulk[this.#bulkHead]
     if (next === undefined) return undefined
     this.#bulk[this.#bulkHead] = undefined
     this.#bulkHead += 1
-    if (this.#bulkHead >= 1_024 && this.#bulkHead * 2 >= this.#bulk.length) {
+    if (this.#bulkHead === this.#bulk.length) {
+      this.#bulk.length = 0
+      this.#bulkHead = 0
+    } else if (this.#bulkHead >= 1_024 && this.#bulkHead * 2 >= this.#bulk.length) {
       this.#bulk.splice(0, this.#bulkHead)
       this.#bulkHead = 0
     }
     return next
   }
+}
+
+/** The first of a list, which keeps no memory when that was the last. */
+function takeFirst<Item>(list: Item[]): Item | undefined {
+  const first = list.shift()
+  if (list.length === 0) list.length = 0
+  return first
 }

@@ -15,29 +15,38 @@ const pointlessBurstMs = 10_000
 /** More than any interval of whole milliseconds brings; a burst is what piled up while nobody read. */
 const maxPingsPerSecond = 2_000
 
+/** What a budget needs of its connection. */
+export interface TrafficBudgetHost {
+  /** Nothing more is to be read for so long. */
+  overBudget(waitMs: number): void
+  flooded(): void
+}
+
 /**
  * A bucket with its limits. It asks for the time only when it is empty, because that is dearer than the
  * frame; so after a rest it may be emptied twice.
  */
-class Bucket {
-  readonly #limits: BudgetLimits
+class Bucket implements BudgetLimits {
+  readonly perSecond: number
+  readonly burst: number
   #level: number
   #atMs: number
 
   constructor(perSecond: number, forMs: number, nowMs: number) {
-    this.#limits = { perSecond, burst: Math.max(1, (perSecond * forMs) / 1_000) }
-    this.#level = fullBudget(this.#limits, nowMs).level
+    this.perSecond = perSecond
+    this.burst = Math.max(1, (perSecond * forMs) / 1_000)
+    this.#level = fullBudget(this, nowMs).level
     this.#atMs = nowMs
   }
 
   /** Takes `cost` out, and returns how long to wait for it. */
-  take(cost: number, now: () => number): number {
+  take(cost: number, clock: Clock): number {
     this.#level -= cost
     if (this.#level >= 0) return 0
-    const budget = refilled({ level: this.#level, atMs: this.#atMs }, this.#limits, now())
+    const budget = refilled({ level: this.#level, atMs: this.#atMs }, this, clock.now())
     this.#level = budget.level
     this.#atMs = budget.atMs
-    return waitMs(budget, this.#limits)
+    return waitMs(budget, this)
   }
 }
 
@@ -54,49 +63,50 @@ class Bucket {
  */
 export class TrafficBudget {
   readonly #clock: Clock
-  readonly #messages: Bucket
-  readonly #bytes: Bucket
-  readonly #pointless: Bucket
-  readonly #pings: Bucket
-  readonly #now = (): number => this.#clock.now()
-  readonly #onOver: (waitMs: number) => void
-  readonly #onFlood: () => void
+  readonly #limits: TrafficLimits
+  readonly #host: TrafficBudgetHost
+  // Made when they are first used: most connections are idle.
+  #messages: Bucket | undefined
+  #bytes: Bucket | undefined
+  #pointless: Bucket | undefined
+  #pings: Bucket | undefined
 
   constructor(options: {
     readonly clock: Clock
     readonly limits: TrafficLimits
-    /** Nothing more is to be read for so long. */
-    readonly onOver: (waitMs: number) => void
-    readonly onFlood: () => void
+    readonly host: TrafficBudgetHost
   }) {
-    const { clock, limits } = options
-    const nowMs = clock.now()
-    this.#clock = clock
-    this.#messages = new Bucket(limits.maxMessagesPerSecond, burstMs, nowMs)
-    this.#bytes = new Bucket(limits.maxBytesPerSecond, burstMs, nowMs)
-    this.#pointless = new Bucket(limits.maxPointlessPerSecond, pointlessBurstMs, nowMs)
-    this.#pings = new Bucket(maxPingsPerSecond, pointlessBurstMs, nowMs)
-    this.#onOver = options.onOver
-    this.#onFlood = options.onFlood
+    this.#clock = options.clock
+    this.#limits = options.limits
+    this.#host = options.host
   }
 
   /** The peer sent a frame that nobody asked for. */
   unasked(frameBytes: number): void {
+    const { maxMessagesPerSecond, maxBytesPerSecond } = this.#limits
+    this.#messages ??= this.#bucket(maxMessagesPerSecond, burstMs)
+    this.#bytes ??= this.#bucket(maxBytesPerSecond, burstMs)
     const wait = Math.max(
-      this.#messages.take(1, this.#now),
-      this.#bytes.take(frameBytes, this.#now),
+      this.#messages.take(1, this.#clock),
+      this.#bytes.take(frameBytes, this.#clock),
     )
-    if (wait > 0) this.#onOver(wait)
+    if (wait > 0) this.#host.overBudget(wait)
   }
 
   pinged(): void {
-    const wait = this.#pings.take(1, this.#now)
-    if (wait > 0) this.#onOver(wait)
+    this.#pings ??= this.#bucket(maxPingsPerSecond, pointlessBurstMs)
+    const wait = this.#pings.take(1, this.#clock)
+    if (wait > 0) this.#host.overBudget(wait)
   }
 
   /** The peer sent a frame that makes no sense. */
   pointless(frameBytes: number): void {
-    if (this.#pointless.take(1, this.#now) > 0) this.#onFlood()
+    this.#pointless ??= this.#bucket(this.#limits.maxPointlessPerSecond, pointlessBurstMs)
+    if (this.#pointless.take(1, this.#clock) > 0) this.#host.flooded()
     else this.unasked(frameBytes)
+  }
+
+  #bucket(perSecond: number, burst: number): Bucket {
+    return new Bucket(perSecond, burst, this.#clock.now())
   }
 }

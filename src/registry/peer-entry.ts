@@ -17,6 +17,14 @@ export interface PeerFailure {
   readonly atUnixMs: number
 }
 
+/** Of most entries: there may be very many, and a list of their own costs each more than all else. */
+const none: readonly never[] = []
+
+function without<Item>(list: readonly Item[], item: Item): readonly Item[] {
+  const rest = list.filter((other) => other !== item)
+  return rest.length === 0 ? none : rest
+}
+
 /** A peer's entry, with what ConnectionManager keeps there. */
 export class PeerEntry {
   readonly key: string
@@ -29,12 +37,12 @@ export class PeerEntry {
   configuredPort: number | undefined
   toldPort: number | undefined
   /** Ports that users who wait for it have named, and that were not tried yet. */
-  askedPorts: number[] = []
+  askedPorts: readonly number[] = none
   source: PeerSource
   /** The user keeps this address. */
   isKeptItself = false
   /** The kept host names that stand for it. */
-  readonly keptBy = new Set<string>()
+  keptBy: readonly string[] = none
   /** The user sent it away or let it go: no automatic dial until he wants it again. */
   isDialPaused = false
   /** Somebody is in a hurry for it: its dials go before those of others until it is connected. */
@@ -49,7 +57,7 @@ export class PeerEntry {
   /** The peer that answers when this address is dialled, where it goes by another key. */
   leadsTo: PeerEntry | undefined
   /** The entries that lead here: other ports at which this peer is dialled. */
-  readonly detours = new Set<PeerEntry>()
+  detours: readonly PeerEntry[] = none
 
   constructor(key: string, address: PeerAddress, source: PeerSource, unixMs: number) {
     this.key = key
@@ -112,12 +120,12 @@ export class PeerEntry {
   }
 
   get isKept(): boolean {
-    return this.isKeptItself || this.keptBy.size > 0
+    return this.isKeptItself || this.keptBy.length > 0
   }
 
   /** Kept, by this or another name. */
   get isKeptByAnyName(): boolean {
-    return this.isKept || [...this.detours].some((detour) => detour.isKept)
+    return this.isKept || this.detours.some((detour) => detour.isKept)
   }
 
   /** The peer behind this entry, and every entry that leads to it. The first one has its slot. */
@@ -126,15 +134,21 @@ export class PeerEntry {
     return [peer, ...peer.detours]
   }
 
+  /** A kept host name stands for it from now on, or no longer does. */
+  keepBy(name: string, isKept: boolean): void {
+    const others = without(this.keptBy, name)
+    this.keptBy = isKept ? [...others, name] : others
+  }
+
   /** A user who waits for it wants this port tried. */
   ask(port: number): void {
-    if (!this.askedPorts.includes(port)) this.askedPorts.push(port)
+    if (!this.askedPorts.includes(port)) this.askedPorts = [...this.askedPorts, port]
   }
 
   /** Its address was dialled, and `peer` answered. */
   answeredBy(peer: PeerEntry): void {
-    this.leadsTo?.detours.delete(this)
+    if (this.leadsTo !== undefined) this.leadsTo.detours = without(this.leadsTo.detours, this)
     this.leadsTo = peer === this ? undefined : peer
-    this.leadsTo?.detours.add(this)
+    if (this.leadsTo !== undefined) this.leadsTo.detours = [...this.leadsTo.detours, this]
   }
 }

@@ -167,7 +167,8 @@ export class FrameReader {
       end -= chunk.length
       passed += 1
     }
-    if (passed > 0) this.#chunks.splice(0, passed)
+    if (passed === this.#chunks.length) this.#chunks = []
+    else if (passed > 0) this.#chunks.splice(0, passed)
     this.#smallChunks = Math.min(this.#smallChunks, this.#chunks.length)
     this.#offset = end
   }

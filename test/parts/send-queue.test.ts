@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { DrainWatch } from '../../src/connection/drain-watch.js'
-import { SendQueue } from '../../src/connection/send-queue.js'
+import { SendQueue, type Sent } from '../../src/connection/send-queue.js'
 import type { Connection } from '../../src/contracts/transport.js'
 import { SimulatedClock } from '../../src/testing/simulated-clock.js'
 import type { EncodedFrame } from '../../src/wire/message-codec.js'
@@ -152,8 +152,8 @@ describe('a send queue', () => {
   test('tells when the last byte of a frame was handed over, once', async () => {
     const { connection, queue } = setUp(1)
     const told: string[] = []
-    queue.addBulk(frame('x'.repeat(300_000)), () => told.push('large'))
-    queue.addBulk(frame('y'), () => told.push('small'))
+    queue.addBulk(frame('x'.repeat(300_000)), { sent: () => told.push('large') })
+    queue.addBulk(frame('y'), { sent: () => told.push('small') })
     await Promise.resolve()
     expect(told).toEqual([])
     drain(connection, queue)
@@ -187,17 +187,17 @@ describe('a send queue', () => {
 
 describe('small frames that are written into the slab of a send queue', () => {
   /** Adds a frame of this text as its sender does. */
-  function write(queue: SendQueue, text: string, onSent?: () => void): void {
-    const offset = queue.reserve(text.length, onSent)
+  function write(queue: SendQueue, text: string, awaitedBy?: Sent): void {
+    const offset = queue.reserve(text.length, awaitedBy)
     queue.slab.set(Buffer.from(text), offset)
   }
 
   test('leave as one piece, and tell each of their senders', async () => {
     const { connection, queue } = setUp()
     const told: string[] = []
-    write(queue, 'a', () => told.push('a'))
+    write(queue, 'a', { sent: () => told.push('a') })
     write(queue, 'bb')
-    write(queue, 'c', () => told.push('c'))
+    write(queue, 'c', { sent: () => told.push('c') })
     expect([queue.queuedBytes, queue.acceptedBytes, told]).toEqual([4, 4, []])
     await Promise.resolve()
     expect(connection.writes.map((parts) => parts.length)).toEqual([1])
@@ -261,17 +261,21 @@ describe('small frames that are written into the slab of a send queue', () => {
 
 test('a sender above high water goes on when the transport took all at once, and says so by no event', async () => {
   const connection = new TakingConnection()
-  const queue = new SendQueue(connection, () => {
-    connection.bufferedBytes = 0
-    watch.taken()
+  const queue = new SendQueue(connection, {
+    flushed: () => {
+      connection.bufferedBytes = 0
+      watch.taken()
+    },
   })
   const watch = new DrainWatch({
     queue,
     clock: new SimulatedClock(),
     limits: { sendHighWaterBytes: 10, slowPeerMs: 30_000 },
-    onDrained: () => undefined,
-    onSlow: () => {
-      throw new Error('it is not slow')
+    host: {
+      queueDrained: () => undefined,
+      peerStopped: () => {
+        throw new Error('it is not slow')
+      },
     },
   })
   queue.addBulk(frame('x'.repeat(11)))
