@@ -29,7 +29,7 @@ export class LinkTable {
   readonly #incumbents = new Map<string, PeerConnection>()
   readonly #handshaking = new Set<Link>()
   /** Open inbound connections whose HELLO was valid, by peer. */
-  readonly #inbound = new Map<PeerEntry, Set<Link>>()
+  readonly #inbound = new Map<PeerEntry, readonly Link[]>()
   readonly #inboundBySubnet: SubnetCounts
   readonly #outboundBySubnet: SubnetCounts
   readonly #bits: SubnetBits
@@ -75,12 +75,8 @@ export class LinkTable {
     link.entry = entry
     if (link.connection.direction === 'outbound') return
     const siblings = this.#inbound.get(entry)
-    if (siblings !== undefined) {
-      siblings.add(link)
-      return
-    }
-    this.#inbound.set(entry, new Set([link]))
-    this.#inboundBySubnet.add(entry.ip)
+    if (siblings === undefined) this.#inboundBySubnet.add(entry.ip)
+    this.#inbound.set(entry, [...(siblings ?? []), link])
   }
 
   established(entry: PeerEntry, connection: PeerConnection): void {
@@ -139,13 +135,18 @@ export class LinkTable {
   }
 
   #isInbound(link: Link): boolean {
-    return link.entry !== undefined && this.#inbound.get(link.entry)?.has(link) === true
+    return link.entry !== undefined && this.#inbound.get(link.entry)?.includes(link) === true
   }
 
   #leaveInbound(link: Link): void {
     const { entry } = link
     const siblings = entry && this.#inbound.get(entry)
-    if (entry === undefined || siblings?.delete(link) !== true || siblings.size > 0) return
+    if (entry === undefined || siblings?.includes(link) !== true) return
+    const others = siblings.filter((other) => other !== link)
+    if (others.length > 0) {
+      this.#inbound.set(entry, others)
+      return
+    }
     this.#inbound.delete(entry)
     this.#inboundBySubnet.remove(entry.ip)
   }

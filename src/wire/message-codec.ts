@@ -42,11 +42,17 @@ import {
   type WireMessage,
 } from './messages.js'
 
-/** A message ready to be sent: header and body in parts, which are not copied together. */
+/** A message ready to be sent: in one part when it is small, and else in parts that are not copied together. */
 export interface EncodedFrame {
   readonly parts: readonly Uint8Array[]
   readonly length: number
 }
+
+/** A system call of several parts costs more than copying so much. */
+const maxJoinedBytes = 512
+
+/** Of nearly every HELLO. */
+const noBytes = new Uint8Array(0)
 
 const maxHeight = Number.MAX_SAFE_INTEGER
 const maxId = 2 ** 32 - 1
@@ -63,8 +69,12 @@ const refusalCodes: readonly RefusalCode[] = ['no-handler', 'handler-failed', 't
 export function encodeMessage(message: WireMessage): EncodedFrame {
   const body = encodeBody(message)
   const length = body.reduce((sum, part) => sum + part.length, 0)
-  const header = new BinaryWriter(frameHeaderBytes).u32(length).u8(kindNumbers[message.kind])
-  return { parts: [header.bytes, ...body], length: frameHeaderBytes + length }
+  const isJoined = length <= maxJoinedBytes
+  const writer = new BinaryWriter(frameHeaderBytes + (isJoined ? length : 0))
+  writer.u32(length).u8(kindNumbers[message.kind])
+  if (isJoined) for (const part of body) writer.raw(part)
+  const parts = isJoined ? [writer.bytes] : [writer.bytes, ...body]
+  return { parts, length: frameHeaderBytes + length }
 }
 
 /** The message in a frame, or undefined for a kind that this version does not know. Throws WireError. */
@@ -247,7 +257,7 @@ function decodeHello(fields: CborFields): WireMessage {
     listeningPort: fields.has('port') ? fields.integer('port', 1, 65_535) : undefined,
     agent: fields.has('agent') ? fields.text('agent', maxAgentBytes) : '',
     maxFrameBytes: fields.integer('maxFrame', 1_024, maxId),
-    appData: fields.has('app') ? fields.bytes('app', 0, maxAppDataBytes) : new Uint8Array(0),
+    appData: fields.has('app') ? fields.bytes('app', 0, maxAppDataBytes) : noBytes,
   }
   return { kind: 'hello', hello, nonce: toHex(fields.bytes('nonce', 8, 8)) }
 }
