@@ -57,6 +57,13 @@ const bulkBytes = 16 * 1024
 /** The largest number of pings that may await their pongs at once. */
 const maxAwaited = 32
 
+/**
+ * Pings fall on a grid of so many milliseconds, with so many points at least in an interval: those of
+ * many connections are spread over it, and yet the process wakes up for several of them at a time.
+ */
+const maxGridMs = 20
+const leastPoints = 50
+
 /** The longest timeout, in intervals: with a longer one pings that await their pongs would pile up. */
 const maxTimeoutIntervals = 30
 
@@ -85,7 +92,11 @@ export function checkPingLimits(limits: PingLimits): void {
 
 /** `dice` is in [0, 1). */
 export function startPings(nowMs: number, dice: number, limits: PingLimits): PingSchedule {
-  return { nextPingMs: nowMs + dice * limits.pingIntervalMs, awaited: [], missed: 0 }
+  const { pingIntervalMs } = limits
+  const gridMs = Math.min(maxGridMs, pingIntervalMs / leastPoints)
+  const drawnMs = nowMs + dice * pingIntervalMs
+  const nextPingMs = Math.max(nowMs, Math.floor(drawnMs / gridMs) * gridMs)
+  return { nextPingMs, awaited: [], missed: 0 }
 }
 
 /** Judges what is due, and says what to do now and when to look again. */

@@ -8,6 +8,7 @@ import type { HoldfastError } from '../../src/errors.js'
 import { patientClock } from '../../src/patient-clock.js'
 import { PingMonitor, type PingMonitorOptions } from '../../src/ping-monitor.js'
 import { SeededRandom } from '../../src/testing/seeded-random.js'
+import { startPings } from '../../src/rules/ping-schedule.js'
 import { SimulatedClock } from '../../src/testing/simulated-clock.js'
 
 /** An established connection as a service sees it, whose remote answers as the test likes. */
@@ -120,7 +121,8 @@ describe('a silent peer', () => {
           const limits = { pingIntervalMs, pongTimeoutMs, missedPongsMax }
           const { real, peer } = setUp({ ...limits, random: dice(0.25) })
           const silent = peer().connect()
-          const dueMs = (missedPongsMax - 0.75) * pingIntervalMs + pongTimeoutMs
+          const { nextPingMs: firstMs } = startPings(0, 0.25, limits)
+          const dueMs = firstMs + (missedPongsMax - 1) * pingIntervalMs + pongTimeoutMs
           real.advanceSync(dueMs - 0.01)
           expect(silent.isConnected).toBe(true)
           real.advanceSync(0.02)

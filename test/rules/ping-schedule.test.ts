@@ -88,7 +88,8 @@ describe('a silent peer', () => {
     fc.assert(
       fc.property(limitsArbitrary, fc.constantFrom(0, 0.25, 0.5, 0.999), (limits, dice) => {
         const { pingIntervalMs, pongTimeoutMs, missedPongsMax } = limits
-        const expectedMs = (dice + missedPongsMax - 1) * pingIntervalMs + pongTimeoutMs
+        const { nextPingMs: firstMs } = startPings(0, dice, limits)
+        const expectedMs = firstMs + (missedPongsMax - 1) * pingIntervalMs + pongTimeoutMs
         expect(run({ limits, dice }).gaveUpMs).toBeCloseTo(expectedMs, 3)
       }),
       { seed, numRuns: 600 },
@@ -218,6 +219,31 @@ describe('a pong', () => {
 })
 
 describe('the schedule', () => {
+  test('begins where the dice say, on a grid that is fine beside the interval', () => {
+    const aMoment = fc.double({ min: 0, max: 1e9, noNaN: true })
+    const someDice = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true })
+    fc.assert(
+      fc.property(limitsArbitrary, aMoment, someDice, (limits, nowMs, dice) => {
+        const { pingIntervalMs } = limits
+        const { nextPingMs } = startPings(nowMs, dice, limits)
+        const earlyMs = nowMs + dice * pingIntervalMs - nextPingMs
+        expect(nextPingMs).toBeGreaterThanOrEqual(nowMs)
+        expect(earlyMs).toBeGreaterThanOrEqual(-1e-3)
+        expect(earlyMs).toBeLessThanOrEqual(Math.min(20, pingIntervalMs / 50) + 1e-3)
+      }),
+      { seed, numRuns: 600 },
+    )
+  })
+
+  test('wakes the process for many connections at a time: at most 50 times in a second', () => {
+    const limits = { ...defaults, pingIntervalMs: 1_000 }
+    const first = Array.from(
+      { length: 2_000 },
+      (_, n) => startPings(0, n / 2_000, limits).nextPingMs,
+    )
+    expect(new Set(first).size).toBe(50)
+  })
+
   test('sends one ping after a freeze of any length, not one for each interval (F51)', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 1e9 }), (frozenMs) => {
