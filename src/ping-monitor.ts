@@ -9,7 +9,7 @@ import type {
 } from './contracts/peer-service.js'
 import type { Random } from './contracts/random.js'
 import { systemClock, systemRandom } from './defaults.js'
-import { PriorityQueue } from './priority-queue.js'
+import { DueBatches, type Batch, type Batched } from './due-batches.js'
 import { HoldfastError } from './errors.js'
 import { EventSource } from './events.js'
 import { patientClock } from './patient-clock.js'
@@ -44,9 +44,16 @@ export interface PingStats extends RoundTrip {
   readonly missedInAll: number
 }
 
-interface Monitored {
+class Monitored implements Batched<Monitored> {
+  readonly peer: ServicePeer
   schedule: PingSchedule
-  missedInAll: number
+  missedInAll = 0
+  batch: Batch<Monitored> | undefined
+
+  constructor(peer: ServicePeer, schedule: PingSchedule) {
+    this.peer = peer
+    this.schedule = schedule
+  }
 }
 
 export const defaultPingLimits: PingLimits = {
@@ -66,7 +73,8 @@ export class PingMonitor extends EventSource<PingEvents> implements PeerService 
   readonly #random: Random
   readonly #limits: PingLimits
   readonly #peers = new Map<ServicePeer, Monitored>()
-  readonly #due = new PriorityQueue<ServicePeer>()
+  /** Pings fall on a grid, so that those of many connections are due together. */
+  readonly #due = new DueBatches<Monitored>()
   readonly #waiters = new PongWaiters()
   #timer: Timer | undefined
   #timerDueMs = Infinity
@@ -118,8 +126,9 @@ export class PingMonitor extends EventSource<PingEvents> implements PeerService 
 
   peerConnected(peer: ServicePeer): void {
     const schedule = startPings(this.#clock.now(), this.#random.next(), this.#limits)
-    this.#peers.set(peer, { schedule, missedInAll: 0 })
-    this.#due.set(peer, schedule.nextPingMs)
+    const monitored = new Monitored(peer, schedule)
+    this.#peers.set(peer, monitored)
+    this.#due.set(monitored, schedule.nextPingMs)
     this.#arm()
   }
 
@@ -129,6 +138,8 @@ export class PingMonitor extends EventSource<PingEvents> implements PeerService 
     const { nonce, sentMs, roundTripMs } = message
     const { missed } = monitored.schedule
     monitored.schedule = afterPong(monitored.schedule, sentMs)
+    const { awaited, nextPingMs } = monitored.schedule
+    if (awaited.length === 0) this.#due.set(monitored, nextPingMs)
     this.#waiters.pongReceived(peer, nonce, roundTripMs)
     this.#arm()
     if (this.listenerCount('ponged') + this.listenerCount('recovered') === 0) return
@@ -139,15 +150,16 @@ export class PingMonitor extends EventSource<PingEvents> implements PeerService 
   }
 
   peerDisconnected(peer: ServicePeer, reason: CloseReason): void {
+    const monitored = this.#peers.get(peer)
     this.#peers.delete(peer)
-    this.#due.delete(peer)
+    if (monitored !== undefined) this.#due.delete(monitored)
     this.#waiters.ended(peer, reason)
     this.#arm()
   }
 
   /** One timer, for whoever is due first. */
   #arm(): void {
-    const dueMs = Math.min(this.#due.lowest ?? Infinity, this.#waiters.nextDueMs ?? Infinity)
+    const dueMs = Math.min(this.#due.firstMs ?? Infinity, this.#waiters.nextDueMs ?? Infinity)
     if (dueMs === this.#timerDueMs) return
     this.#timer?.cancel()
     this.#timerDueMs = dueMs
@@ -163,13 +175,9 @@ export class PingMonitor extends EventSource<PingEvents> implements PeerService 
   #work(): void {
     const nowMs = this.#clock.now()
     const misses: { readonly peer: ServicePeer; readonly missed: number }[] = []
-    for (
-      let peer = this.#due.takeUpTo(nowMs);
-      peer !== undefined;
-      peer = this.#due.takeUpTo(nowMs)
-    ) {
-      const missed = this.#step(peer, nowMs)
-      if (missed !== undefined) misses.push({ peer, missed })
+    for (let due = this.#due.takeUpTo(nowMs); due !== undefined; due = this.#due.takeUpTo(nowMs)) {
+      const missed = this.#step(due, nowMs)
+      if (missed !== undefined) misses.push({ peer: due.peer, missed })
     }
     this.#waiters.expire(nowMs)
     this.#arm()
@@ -178,9 +186,8 @@ export class PingMonitor extends EventSource<PingEvents> implements PeerService 
   }
 
   /** Does what is due, and returns the number of pongs missed in a row when there is one more. */
-  #step(peer: ServicePeer, nowMs: number): number | undefined {
-    const monitored = this.#peers.get(peer)
-    if (monitored === undefined) return undefined
+  #step(monitored: Monitored, nowMs: number): number | undefined {
+    const { peer } = monitored
     const missedBefore = monitored.schedule.missed
     const facts = {
       nowMs,
@@ -202,7 +209,8 @@ export class PingMonitor extends EventSource<PingEvents> implements PeerService 
       case 'none':
         break
     }
-    if (this.#peers.has(peer)) this.#due.set(peer, nextCheckMs)
+    // What was done may have ended it.
+    if (this.#peers.get(peer) === monitored) this.#due.set(monitored, nextCheckMs)
     return missed > missedBefore ? missed : undefined
   }
 }

@@ -137,7 +137,7 @@ export function stepPings(
 /** A pong of a ping of this connection came, early or late. */
 export function afterPong(schedule: PingSchedule, pingSentMs: number): PingSchedule {
   const awaited = schedule.awaited.filter((ping) => ping.sentMs > pingSentMs)
-  return { ...schedule, awaited, missed: 0 }
+  return { nextPingMs: schedule.nextPingMs, awaited, missed: 0 }
 }
 
 /** A ping that is due, but whose peer took bulk of ours meanwhile, has waited behind that. */
