@@ -11,7 +11,10 @@ export class SystemRandom implements Random {
   next(): number {
     const bytes = this.bytes(7)
     // 53 bits, as many as a number below 1 has.
-    const value = bytes.reduce((sum, byte, index) => sum * 256 + (index === 0 ? byte & 31 : byte), 0)
+    const value = bytes.reduce(
+      (sum, byte, index) => sum * 256 + (index === 0 ? byte & 31 : byte),
+      0,
+    )
     return value / 2 ** 53
   }
 
