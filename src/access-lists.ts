@@ -38,6 +38,7 @@ export class AccessLists {
     return this.#allowed.list
   }
 
+  /** The denied ranges, in canonical form. */
   get denied(): readonly string[] {
     return this.#denied.list
   }
@@ -61,10 +62,12 @@ export class AccessLists {
     return wasAllowed || wasDenied
   }
 
+  /** Whether a range that is allowed contains this IP. */
   isAllowed(ip: PeerIp): boolean {
     return this.#allowed.has(ip)
   }
 
+  /** Whether this IP is in a range that is denied, and in none that is allowed. */
   isDenied(ip: PeerIp): boolean {
     return this.#denied.has(ip) && !this.#allowed.has(ip)
   }

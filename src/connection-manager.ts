@@ -38,7 +38,7 @@ import { sharedAddressHint } from './rules/shared-address.js'
 import { Repeats } from './repeats.js'
 import { TurnQueue } from './turn-queue.js'
 
-export type { ConnectionEvents, ConnectionStatus }
+export type { ConnectionEvents, ConnectionStatus, RunState }
 
 const debug = createDebug('holdfast:connections')
 
@@ -158,6 +158,7 @@ export class ConnectionManager extends EventSource<ConnectionEvents> implements 
     return this.#lifecycle.stop(() => this.#stop())
   }
 
+  /** As `stop`: for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop()
   }
@@ -386,6 +387,7 @@ export class ConnectionManager extends EventSource<ConnectionEvents> implements 
     )
   }
 
+  /** How the connections stand, all of them at one moment: the counts, the list and the sockets agree. */
   status(): ConnectionStatus {
     const { dialing, queued } = this.#links.dialer.counts
     const outbound = this.#links.outboundCount()

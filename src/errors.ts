@@ -34,6 +34,7 @@ export type HoldfastErrorCode =
   | 'BLOCK_REJECTED'
   | 'FILE_INVALID'
 
+/** What an error carries besides its code and its text. */
 export interface HoldfastErrorDetails {
   readonly cause?: unknown
   /** With TIP_MISMATCH: the tip that the store has. */
@@ -66,6 +67,7 @@ export class HoldfastError extends Error {
     Object.defineProperty(this, brand, { value: true })
   }
 
+  /** Whether a value is an error of this library, of any copy of it, and of this code if one is named. */
   static is(value: unknown, code?: HoldfastErrorCode): value is HoldfastError {
     if (typeof value !== 'object' || value === null || !(brand in value)) return false
     return code === undefined || (value as { code?: unknown }).code === code

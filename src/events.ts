@@ -17,6 +17,7 @@ export interface ListenerErrorInfo {
   readonly count: number
 }
 
+/** The events that every event source has besides its own. */
 export type CommonEvents = {
   /** A listener or handler of the user threw. Without a listener for this event it goes to console.error. */
   listenerError: (info: ListenerErrorInfo) => void
@@ -32,6 +33,7 @@ export abstract class EventSource<Events extends EventMap> {
     0,
   ) as unknown as TE.default<AnyEvents>
 
+  /** Calls `listener` at each `event` from now on, after those that listen already. Returns this object. */
   on<Name extends keyof (Events & CommonEvents) & string>(
     event: Name,
     listener: (Events & CommonEvents)[Name],
@@ -40,6 +42,7 @@ export abstract class EventSource<Events extends EventMap> {
     return this
   }
 
+  /** Calls `listener` at the next `event`, and not again. Returns this object. */
   once<Name extends keyof (Events & CommonEvents) & string>(
     event: Name,
     listener: (Events & CommonEvents)[Name],
@@ -48,6 +51,7 @@ export abstract class EventSource<Events extends EventMap> {
     return this
   }
 
+  /** Ends what `on` or `once` began with the same `listener`. Returns this object. */
   off<Name extends keyof (Events & CommonEvents) & string>(
     event: Name,
     listener: (Events & CommonEvents)[Name],
@@ -56,6 +60,7 @@ export abstract class EventSource<Events extends EventMap> {
     return this
   }
 
+  /** How many listeners `event` has. */
   listenerCount(event: keyof (Events & CommonEvents) & string): number {
     return this.#emitter.listenerCount(event)
   }

@@ -23,7 +23,7 @@ export type { PeerMemoryEvents, PeerMemoryOptions } from './peer-memory.js'
 
 export { AccessLists } from './access-lists.js'
 export { ConnectionManager } from './connection-manager.js'
-export type { ConnectionEvents, ConnectionStatus } from './connection-manager.js'
+export type { ConnectionEvents, ConnectionStatus, RunState } from './connection-manager.js'
 export { defaultConnectionLimits } from './connection/connection-options.js'
 export type {
   ConnectionManagerLimits,
@@ -39,6 +39,7 @@ export type { PingLimits } from './rules/ping-schedule.js'
 export { SyncCoordinator } from './sync-coordinator.js'
 export type {
   Bottleneck,
+  StallReason,
   SyncCoordinatorOptions,
   SyncEvents,
   SyncPeerState,

@@ -1,6 +1,7 @@
 import type { Clock, Timer } from './contracts/clock.js'
 import { HoldfastError } from './errors.js'
 
+/** How a start may end early. */
 export interface StartOptions {
   /** Ends the start: it rejects with the signal's reason, and what it had opened is closed. */
   readonly signal?: AbortSignal

@@ -34,6 +34,7 @@ export interface ChainOptions extends Omit<
   readonly store: BlockStore
 }
 
+/** Everything that `createNode` takes: the options of the parts that it joins, side by side. */
 export interface NodeOptions
   extends Omit<ConnectionManagerOptions, 'registry'>, Partial<PingLimits> {
   /**
@@ -62,8 +63,11 @@ export interface NodeOptions
   readonly chain?: ChainOptions
 }
 
+/** What a node tells itself; its parts tell the rest. */
 export type NodeEvents = Pick<ConnectionEvents, 'peerConnected' | 'peerDisconnected'> & {
+  /** Every part is up. */
   started: () => void
+  /** Every part is down, and nothing is left. */
   stopped: () => void
 }
 
@@ -133,6 +137,7 @@ export class Node<Sync extends SyncCoordinator | undefined = SyncCoordinator | u
     return this.#lifecycle.stop(() => this.#stop())
   }
 
+  /** As `stop`: for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop()
   }
@@ -147,6 +152,7 @@ export class Node<Sync extends SyncCoordinator | undefined = SyncCoordinator | u
     return this.connections.health
   }
 
+  /** How the node stands, all of it at one moment. */
   status(): NodeStatus {
     return { ...this.connections.status(), sync: this.sync?.progress }
   }

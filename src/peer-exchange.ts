@@ -17,6 +17,7 @@ import {
 } from './rules/peer-exchange.js'
 import { tryParsePeerIp, type PeerIp } from './rules/peer-ip.js'
 
+/** The limits of peer exchange, and the parts that it works with. */
 export interface PeerExchangeOptions extends Partial<PeerExchangeLimits> {
   readonly registry: PeerRegistry
   /** With `identity: 'endpoint'`: the port that this node tells, so that it knows its own address. */
@@ -25,6 +26,7 @@ export interface PeerExchangeOptions extends Partial<PeerExchangeLimits> {
   readonly random?: Random
 }
 
+/** What a PeerExchange tells. */
 export type PeerExchangeEvents = {
   /** A peer answered: of the peers that it told, `learned` were worth knowing and new. */
   peersTold: (event: {

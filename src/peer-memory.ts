@@ -7,6 +7,7 @@ import { EventSource } from './events.js'
 import { Lifecycle } from './lifecycle.js'
 import { watchRegistry, type PeerRegistry, type RestoreResult } from './peer-registry.js'
 
+/** Which registry is kept, and where. */
 export interface PeerMemoryOptions {
   readonly registry: PeerRegistry
   readonly store: PeerStore
@@ -17,6 +18,7 @@ export interface PeerMemoryOptions {
   readonly storeTimeoutMs?: number
 }
 
+/** What a PeerMemory tells of its loading and saving. */
 export type PeerMemoryEvents = {
   /** What was stored is known now. */
   restored: (event: RestoreResult) => void
@@ -98,6 +100,7 @@ export class PeerMemory
     })
   }
 
+  /** As `stop`: for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop()
   }

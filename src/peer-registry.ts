@@ -41,6 +41,7 @@ export type {
 /** A user's word that a peer is to be dialled goes before how it was met. */
 const isLasting = (source: PeerSource): boolean => source === 'kept' || source === 'added'
 
+/** What a PeerRegistry goes by, and how much it may hold. */
 export interface PeerRegistryOptions {
   readonly clock?: Clock
   /** Default 10,000. */
@@ -233,6 +234,7 @@ export class PeerRegistry {
     return wasBanned
   }
 
+  /** Whether an IP is banned now. Throws as `parsePeerIp`. */
   isBanned(ip: string): boolean {
     return this.#bans.of(parsePeerIp(ip)) !== undefined
   }

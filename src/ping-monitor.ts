@@ -23,11 +23,13 @@ import {
   type PingSchedule,
 } from './rules/ping-schedule.js'
 
+/** The limits of the pings, and what time and dice they go by. */
 export interface PingMonitorOptions extends Partial<PingLimits> {
   readonly clock?: Clock
   readonly random?: Random
 }
 
+/** What a PingMonitor tells of its pings. */
 export type PingEvents = {
   /** A pong came: one sample of the round trip. */
   ponged: (event: { readonly peer: Peer; readonly roundTripMs: number }) => void
@@ -56,6 +58,7 @@ class Monitored implements Batched<Monitored> {
   }
 }
 
+/** A ping each 30 s, 10 s for its pong, and three missed in a row end the connection. */
 export const defaultPingLimits: PingLimits = {
   pingIntervalMs: 30_000,
   pongTimeoutMs: 10_000,

@@ -11,7 +11,7 @@ import { patientClock } from './patient-clock.js'
 import { progressCertificate } from './rules/sync/certificate.js'
 import { describeSync } from './rules/sync/describe.js'
 import type { Reading, SubmitResult, SyncEffect, SyncInput } from './rules/sync/inputs.js'
-import type { SyncNotice, SyncPhase } from './rules/sync/notices.js'
+import type { StallReason, SyncNotice, SyncPhase } from './rules/sync/notices.js'
 import { createSyncState, type SyncState } from './rules/sync/state.js'
 import { step } from './rules/sync/step.js'
 import type { Bottleneck } from './rules/sync/bottleneck.js'
@@ -28,19 +28,30 @@ import { SyncWaiters } from './sync/sync-waiters.js'
 import { SyncWork } from './sync/sync-work.js'
 import { TurnQueue } from './turn-queue.js'
 
-export type { Bottleneck, SyncCoordinatorOptions, SyncPeerState, SyncPhase, SyncProgress }
+export type {
+  Bottleneck,
+  StallReason,
+  SyncCoordinatorOptions,
+  SyncPeerState,
+  SyncPhase,
+  SyncProgress,
+}
 
 type NoticeOf<Kind extends SyncNotice['kind']> = Omit<Extract<SyncNotice, { kind: Kind }>, 'kind'>
 
+/** What a SyncCoordinator tells: the course of a sync, and each change of the chain. */
 export type SyncEvents = {
+  /** What sync is doing changed; told in the order of the changes. */
   phaseChanged: (event: NoticeOf<'phaseChanged'>) => void
   /** The phase became `synced`. */
   synced: (event: { readonly tip: BlockRef | null }) => void
+  /** Blocks from the height `from` up to `tip` are stored, on top of what there was. */
   blocksAppended: (event: NoticeOf<'blocksAppended'>) => void
   /** A better branch took the place of ours above `ancestor`. */
   chainReplaced: (event: NoticeOf<'chainReplaced'>) => void
   /** A peer is proved wrong: it is set aside for sync, and keeps its connection. */
   peerFaulted: (event: NoticeOf<'peerFaulted'>) => void
+  /** Our rules refused a block that a peer served; the peer is set aside for sync. */
   blockRejected: (event: NoticeOf<'blockRejected'>) => void
   /**
    * We disagree with the network: three peers served the same block that our own rules refuse. Told once
@@ -49,7 +60,9 @@ export type SyncEvents = {
   disagreementFound: (event: NoticeOf<'disagreementFound'>) => void
   /** A peer of the same network says that its chain has another `chainId`: it is not asked for blocks. */
   otherChainFound: (event: NoticeOf<'otherChainFound'>) => void
+  /** A peer's chain leaves ours within reach: it takes the place of ours if it is better. */
   forkFound: (event: NoticeOf<'forkFound'>) => void
+  /** A peer's better chain leaves ours deeper than `maxReorgDepth`: it is not taken. */
   deepForkFound: (event: NoticeOf<'deepForkFound'>) => void
   /** Our own store or validation failed; it is tried again. */
   troubled: (event: NoticeOf<'troubled'>) => void
@@ -142,6 +155,7 @@ export class SyncCoordinator
     })
   }
 
+  /** As `stop`: for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop()
   }
@@ -152,10 +166,12 @@ export class SyncCoordinator
     return tip === null ? null : { height: tip.height, hash: tip.hash }
   }
 
+  /** What sync is doing now, and why it waits if it does. */
   get phase(): SyncPhase {
     return this.#state.phase
   }
 
+  /** How far sync is, how fast, and what it waits for: a snapshot, made when it is asked for. */
   get progress(): SyncProgress {
     return progressOf(this.#state, this.#clock.now())
   }

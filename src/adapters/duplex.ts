@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream'
 import type { ConnectionSecurity } from '../contracts/security.js'
 import type { Connection, ConnectionHandlers, Endpoint } from '../contracts/transport.js'
 
+/** What a stream does not say of itself: its two ends, and how it is secured. */
 export interface DuplexEndpoints {
   readonly local?: Endpoint | undefined
   /** Whose address the peer goes by. A stream without IPs maps its other end to fd00::/8. */

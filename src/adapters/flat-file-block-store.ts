@@ -14,6 +14,7 @@ import { SerialQueue } from './serial-queue.js'
 export type { FlatFileRepair } from './flat-file-recovery.js'
 export type { FsyncPolicy } from './flat-file-chain.js'
 
+/** Where a FlatFileBlockStore keeps its files, and how careful it is with them. */
 export interface FlatFileBlockStoreOptions {
   /** A folder of its own, made when it is missing. */
   readonly location: string
@@ -136,6 +137,7 @@ export class FlatFileBlockStore implements BlockStore, AsyncDisposable {
     })
   }
 
+  /** As `close`: for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }

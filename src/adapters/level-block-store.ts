@@ -19,6 +19,7 @@ import { SerialQueue } from './serial-queue.js'
 export type { LevelDatabase, LevelOperation, LevelPlace } from './level-database.js'
 export type { LevelRepair } from './level-repair.js'
 
+/** Where a LevelBlockStore keeps its blocks, and how careful it is with them. */
 export type LevelBlockStoreOptions = LevelPlace & {
   /**
    * Whether a write resolves only when the operating system says that it is on the disk. Without it a
@@ -100,6 +101,7 @@ export class LevelBlockStore implements BlockStore, AsyncDisposable {
     })
   }
 
+  /** As `close`: for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }

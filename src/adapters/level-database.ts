@@ -12,6 +12,7 @@ interface KeyRange {
   readonly lte?: Bytes
 }
 
+/** One change of a batch, which is done as a whole or not at all. */
 export type LevelOperation =
   | { readonly type: 'put'; readonly key: Bytes; readonly value: Bytes }
   | { readonly type: 'del'; readonly key: Bytes }
@@ -25,16 +26,23 @@ export interface LevelDatabase {
   readonly status: 'opening' | 'open' | 'closing' | 'closed'
   /** Without snapshots in its iterators, `range` waits for writes and writes for it. */
   readonly supports: { readonly implicitSnapshots: boolean }
+  /** Opens it, or with `passive` waits until somebody else has. */
   open(options?: { readonly passive?: boolean }): Promise<void>
+  /** Closes it, when what was begun is done. */
   close(): Promise<void>
+  /** The value of a key; undefined where there is none. */
   get(key: Bytes, options: AsBytes): Promise<Bytes | undefined>
+  /** Makes all changes or none; with `sync` they are on the disk when it resolves. */
   batch(operations: LevelOperation[], options: AsBytes & { sync: boolean }): Promise<void>
+  /** Deletes a range of keys. */
   clear(options: KeyRange & { keyEncoding: 'view' }): Promise<void>
+  /** The records of a range in the order of their keys. */
   iterator(
     options: AsBytes & KeyRange & { reverse?: boolean; limit?: number },
   ): AsyncIterable<[Bytes, Bytes]>
 }
 
+/** Where the records are: in a folder, or in a database of the user's. */
 export type LevelPlace =
   /** A folder of its own, made when it is missing. Opened with classic-level. */
   | { readonly location: string; readonly database?: never }

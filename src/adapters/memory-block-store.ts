@@ -34,6 +34,7 @@ export class MemoryBlockStore implements BlockStore, AsyncDisposable {
     this.#isOpen = false
   }
 
+  /** As `close`: for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }

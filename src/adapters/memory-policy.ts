@@ -4,6 +4,7 @@ import type { Random } from '../contracts/random.js'
 /** The two ends of a physical connection: who dialled, and who accepted. */
 export type LinkSide = 'dialler' | 'acceptor'
 
+/** The other end of a connection. */
 export function otherSide(side: LinkSide): LinkSide {
   return side === 'dialler' ? 'acceptor' : 'dialler'
 }
@@ -41,6 +42,7 @@ export interface Route {
   readonly acceptedAt: string
 }
 
+/** What became of a physical connection. */
 export type LinkEvent =
   | { readonly kind: 'dialled' }
   | { readonly kind: 'refused' }
@@ -90,6 +92,7 @@ export function directRoute(from: string, to: Endpoint): Route {
   return { to, localHost: from, seenAs: from, acceptedAt: to.host }
 }
 
+/** How long one item takes, in milliseconds, by the dice. */
 export function drawLatencyMs(latency: Latency, from: string, to: string, random: Random): number {
   const drawn = typeof latency === 'function' ? latency(from, to) : latency
   if (typeof drawn === 'number') return checkedMs(drawn)

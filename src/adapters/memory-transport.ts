@@ -5,6 +5,7 @@ import { formatEndpoint } from '../rules/peer-ip.js'
 import { canonicalHost, checkPort, dialAddress, systemError } from './dial-address.js'
 import type { MemoryFabric } from './memory-fabric.js'
 
+/** Where a host of a network in memory listens. */
 export interface MemoryTransportOptions {
   /** The host's address in its network: an IP literal. Its dials come from there. */
   readonly host: string

@@ -25,6 +25,7 @@ export type { LinkEndView } from './memory-policy.js'
 export { directRoute, drawLatencyMs, otherSide } from './memory-policy.js'
 export type { MemoryTransport, MemoryTransportOptions } from './memory-transport.js'
 
+/** The dice, the time and the pipes of a network in memory. */
 export interface MemoryNetworkOptions {
   /** One way, in milliseconds. Default 0: as soon as the event loop gets to it. */
   readonly latencyMs?: Latency
@@ -63,6 +64,10 @@ export function memoryNetwork(options: MemoryNetworkOptions = {}): MemoryNetwork
 /** A physical connection, with what can be done to it. */
 export type NetworkLink = LinkView & Pick<MemoryLink, 'reset' | 'abandon' | 'release'>
 
+/**
+ * A network within this process: each transport of it is a host, and its policy decides what becomes of
+ * traffic.
+ */
 export class MemoryNetwork {
   readonly clock: Clock
   readonly random: Random

@@ -2,6 +2,7 @@ import { isIPv6 } from 'node:net'
 import type { Endpoint } from '../contracts/transport.js'
 import { canonicalHost, checkPort } from './dial-address.js'
 
+/** One of several addresses to listen on. */
 export interface ListenAddress {
   /** An IP literal; `0.0.0.0` is every IPv4 address, `::` every address of both kinds. */
   readonly host: string
@@ -9,6 +10,7 @@ export interface ListenAddress {
   readonly port?: number
 }
 
+/** Where a transport over TCP listens, and where its dials come from. */
 export interface TcpTransportOptions {
   /**
    * The address to listen on: an IP literal; `0.0.0.0` is every IPv4 address, `::` every address of

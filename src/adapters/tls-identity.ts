@@ -22,6 +22,7 @@ export interface Pins {
   readonly byIp: ReadonlyMap<string, ReadonlySet<string>>
 }
 
+/** Fingerprints of the keys that are trusted: of any peer, or for each IP its own. */
 export type PinOption = readonly string[] | Readonly<Record<string, string | readonly string[]>>
 
 /**

@@ -19,6 +19,7 @@ export { fingerprintsOf } from './tls-identity.js'
 export type { PeerName, PinOption } from './tls-identity.js'
 export type { ListenAddress, TcpTransportOptions } from './tcp-options.js'
 
+/** The options of TCP, and who this node is and whom it trusts. */
 export interface TlsTransportOptions extends TcpTransportOptions {
   /** This node's certificate, and those between it and the authority, as PEM. */
   readonly cert: string | Buffer

@@ -5,6 +5,7 @@ import type { Endpoint } from '../contracts/transport.js'
 import type { HoldfastError } from '../errors.js'
 import type { Health } from '../rules/health.js'
 
+/** What a ConnectionManager tells of its connections, dials and peers. */
 export type ConnectionEvents = {
   /** A peer is connected: once per establishment, in strict alternation with `peerDisconnected`. */
   peerConnected: (event: { readonly peer: Peer; readonly direction: Direction }) => void
@@ -84,4 +85,5 @@ export interface ConnectionStatus {
   readonly duplicatesRefused: number
 }
 
+/** Where a part is between its `start` and its `stop`. */
 export type RunState = 'stopped' | 'starting' | 'running' | 'stopping'

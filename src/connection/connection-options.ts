@@ -105,6 +105,7 @@ export interface ConnectionManagerLimits {
   readonly misbehaviourBanMs: number
 }
 
+/** What a ConnectionManager needs, and each of its limits that is to differ from the default. */
 export interface ConnectionManagerOptions extends Partial<ConnectionManagerLimits> {
   readonly registry: PeerRegistry
   readonly transport: Transport
@@ -137,6 +138,7 @@ export interface ConnectionManagerOptions extends Partial<ConnectionManagerLimit
   readonly random?: Random
 }
 
+/** The limits of a ConnectionManager where the user names none. */
 export const defaultConnectionLimits: ConnectionManagerLimits = {
   dialTimeoutMs: 10_000,
   handshakeTimeoutMs: 25_000,

@@ -18,6 +18,7 @@ export interface ChainTip extends BlockRef {
   readonly weight?: Uint8Array
 }
 
+/** What a validation may look at besides its blocks. */
 export interface ValidationContext {
   /** The block below, or null for the first block of a chain. */
   readonly previous: BlockRef | null

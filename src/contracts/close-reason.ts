@@ -27,4 +27,5 @@ export type CloseReason = { readonly by: ClosedBy; readonly text?: string } & (
   | { readonly kind: 'evicted' }
 )
 
+/** The word that says why a connection ended: see docs/CLOSE-REASONS.md. */
 export type CloseReasonKind = CloseReason['kind']

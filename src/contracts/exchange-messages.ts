@@ -18,4 +18,5 @@ export interface PeersMessage {
   readonly peers: readonly ToldPeer[]
 }
 
+/** The messages of peer exchange. */
 export type ExchangeMessage = GetPeersMessage | PeersMessage

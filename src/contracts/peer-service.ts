@@ -147,9 +147,12 @@ export type ServiceMessage = PongEvent | SyncMessage | ExchangeMessage
  * reported afterwards.
  */
 export interface PeerService {
+  /** A connection was established. */
   peerConnected?(peer: ServicePeer): void
+  /** A message of the library's own came over it, or the pong of a ping. */
   peerMessage?(peer: ServicePeer, message: ServiceMessage): void
   /** The send queue of `peer` is at or below its high-water mark again. */
   peerDrained?(peer: ServicePeer): void
+  /** It ended, for `reason`. Nothing more comes of it. */
   peerDisconnected?(peer: ServicePeer, reason: CloseReason): void
 }

@@ -15,6 +15,7 @@ export interface PeerRecord {
   readonly lastFailure?: { readonly text: string; readonly atUnixMs: number }
 }
 
+/** A ban as it is saved. */
 export interface BanRecord {
   readonly ip: string
   readonly reason: string

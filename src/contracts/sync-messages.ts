@@ -57,6 +57,7 @@ export interface BlocksMessage {
   readonly last: boolean
 }
 
+/** Why a peer has none of the blocks that it was asked for. */
 export type NotFoundReason =
   /** `from` is above the server's tip. */
   | 'above-tip'

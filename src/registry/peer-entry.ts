@@ -12,6 +12,7 @@ export type PeerSource = (typeof peerSources)[number]
 
 export const peerSources = ['kept', 'added', 'connect', 'inbound', 'exchange'] as const
 
+/** Why a dial of a peer came to nothing, and when. */
 export interface PeerFailure {
   readonly text: string
   readonly atUnixMs: number

@@ -2,6 +2,7 @@ import ipaddr from 'ipaddr.js'
 import type { ToldPeer } from '../contracts/exchange-messages.js'
 import type { PeerIp } from './peer-ip.js'
 
+/** How often, how many and how long: of what is asked and of what is answered. */
 export interface PeerExchangeLimits {
   /** How often each peer is asked, on average; each pause is drawn from half to one and a half of it. */
   readonly askIntervalMs: number
@@ -13,6 +14,7 @@ export interface PeerExchangeLimits {
   readonly maxGiven: number
 }
 
+/** The limits of peer exchange where the user names none. */
 export const defaultPeerExchangeLimits: PeerExchangeLimits = {
   askIntervalMs: 300_000,
   answerIntervalMs: 60_000,

@@ -5,6 +5,7 @@ import type { Random } from '../contracts/random.js'
 import { defaultSyncLimits, type SyncConfig, type SyncLimits } from '../rules/sync/limits.js'
 import { defaultServingLimits, type ServingLimits } from '../rules/sync/serving.js'
 
+/** The chain that is synced, its rules, and the limits of sync. */
 export interface SyncCoordinatorOptions {
   readonly rules: ChainRules
   readonly store: BlockStore

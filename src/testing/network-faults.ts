@@ -76,6 +76,7 @@ export class NetworkFaults {
     return this.#inflict({ kind: 'partition', groups }, text)
   }
 
+  /** Gives the traffic of a flow a latency of its own, until the fault is healed. */
   setLatency(flow: Flow, latency: Latency): Fault {
     const text = `latency ${describeFlow(flow)} is changed`
     return this.#inflict({ kind: 'latency', flow, latency }, text)

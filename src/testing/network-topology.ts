@@ -1,6 +1,7 @@
 import { directRoute, type Route } from '../adapters/memory.js'
 import type { Endpoint } from '../contracts/transport.js'
 
+/** A translator of addresses: who is behind it, and what it lets in. */
 export interface NatOptions {
   /** The one address that everybody outside takes these hosts for. */
   readonly publicIp: string
@@ -14,6 +15,7 @@ export interface NatOptions {
   }[]
 }
 
+/** Another address of a host, besides the one that it was made with. */
 export interface ExtraAddressOptions {
   readonly host: string
   /** Leads to `host` too. */

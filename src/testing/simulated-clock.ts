@@ -2,6 +2,7 @@ import type { Clock, Timer } from '../contracts/clock.js'
 import { ProcessClock } from './process-clock.js'
 import { TimerQueue } from './timer-queue.js'
 
+/** When a simulated time begins. */
 export interface SimulatedClockOptions {
   /** What `unixMs()` says at the start. Default: 2025-01-01T00:00:00Z. */
   readonly unixMs?: number

@@ -21,6 +21,7 @@ import { SeededRandom } from './seeded-random.js'
 import { SimulatedClock } from './simulated-clock.js'
 import { Timeline } from './timeline.js'
 
+/** The dice, the time and the pipes of a simulated network. */
 export interface SimulatedNetworkOptions {
   /** Everything that is left to chance comes from it: the same seed gives the same run. */
   readonly seed: number
@@ -188,6 +189,7 @@ export class SimulatedNetwork {
     return link?.id ?? this.#ended.get(keyOf(host, end))
   }
 
+  /** What came of the dials from one host to another, so far. */
   dials(from: string, to: string): DialCounts {
     return this.#counts.get(`${from} ${to}`) ?? noDials
   }

@@ -8,6 +8,7 @@ export const TEST_GENESIS_PREVIOUS_HASH = '0'.repeat(64)
 /** A payload must differ from those of other seeds; this many pseudo-random bytes see to it. */
 const minBlockBytes = 16
 
+/** How long a test chain is, where it begins, and how large its blocks are. */
 export interface TestChainOptions {
   /** Number of blocks, at least 1. */
   readonly length: number

@@ -17,10 +17,12 @@ export class Timeline {
     this.#maxEvents = maxEvents
   }
 
+  /** What was noted so far, in order. */
   get events(): readonly TimelineEvent[] {
     return this.#events
   }
 
+  /** Adds a line at the present time. */
   note(text: string): void {
     this.#events.push({ atMs: this.#now(), text })
     if (this.#events.length <= this.#maxEvents) return

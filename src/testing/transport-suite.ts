@@ -7,9 +7,11 @@ import { streamTests } from './transport-suite/streams.js'
 
 export type { TransportUnderTest } from './transport-suite/bench.js'
 
+/** The transports that the suite looks at, and the `test` function that it is to use. */
 export interface TransportSuiteOptions {
   /** Registers a test: `test` of any framework. */
   readonly test: (name: string, body: () => Promise<void>) => void
+  /** Makes a fresh pair for each test. */
   readonly factory: () => TransportUnderTest | Promise<TransportUnderTest>
 }
 

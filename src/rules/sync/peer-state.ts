@@ -24,6 +24,7 @@ export const syncPeerStates = [
   'free',
 ] as const
 
+/** What a peer is to sync at a moment. */
 export type SyncPeerState = (typeof syncPeerStates)[number]
 
 /** What a peer is to sync at `now`. For display: nothing is decided on it. */

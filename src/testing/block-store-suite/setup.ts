@@ -30,6 +30,7 @@ export interface FaultyBlockStoreUnderTest extends BlockStoreUnderTest {
   readonly afterKill?: () => BlockStore | Promise<BlockStore>
 }
 
+/** The stores that the suite looks at, and the `test` function that it is to use. */
 export interface BlockStoreSuiteOptions {
   /** What defines a test in your framework: `test` of node:test or vitest, `it` of mocha or jest. */
   readonly test: (title: string, body: () => Promise<void>) => unknown
