@@ -35,10 +35,7 @@ export function judgeWorld(
 ): SimWorld {
   const maxMs = boundMs(words, world.options.chain)
   margins.note(reachTip(world, maxMs) / maxMs, world)
-  judgeHonest(
-    world,
-    words.bad.some(({ kind }) => kind === 'otherFork'),
-  )
+  judgeHonest(world)
   return world
 }
 
@@ -51,16 +48,15 @@ export function reachTip(world: SimWorld, maxMs: number): number {
 
 /**
  * No honest peer is blamed, nor left alone for longer than the longest cooldown: not even by one after
- * another, except while we are on another branch than it is and ask it now and then in vain.
+ * another.
  */
-export function judgeHonest(world: SimWorld, isForked = false): void {
+export function judgeHonest(world: SimWorld): void {
   const honest = world.options.peers.filter(({ isHonest }) => isHonest === true)
   for (const notice of world.node.notices) {
     if (notice.kind !== 'peerFaulted' && notice.kind !== 'blockRejected') continue
     if (!honest.some(({ key }) => key === notice.peer)) continue
     throw new Error(`${notice.peer} is honest and was blamed at ${notice.atMs} ms`)
   }
-  if (isForked) return
   for (const [key, ms] of world.longestCooldownMs) {
     if (ms > defaultSyncLimits.cooldownMaxMs) throw new Error(`${key} cooled down for ${ms} ms`)
   }
@@ -137,5 +133,5 @@ export function judgeHealing(words: WorldWords, troubleMs: number): void {
   const world = worldOf(words, { store: { mood } })
   const { retryMaxMs } = defaultSyncLimits
   reachTip(world, troubleMs + retryMaxMs + boundMs(words, world.options.chain))
-  judgeHonest(world, true)
+  judgeHonest(world)
 }

@@ -133,19 +133,14 @@ export const longestFirstByteMs = (words: WorldWords): number =>
  * With an honest peer of rate r, a chain of B bytes and k bad peers, Δ the longest first-byte deadline:
  * the tip is reached within 2·B/r + (k+3)·2Δ.
  *
- * Where somebody serves another fork, we may follow it first. The way back is fetched from one peer,
- * maybe the slowest honest one, after attempts with every bad one, each of which may take until it has
- * brought nothing for `forkProgressMs`, or all that it has of its fork.
+ * Where somebody serves another fork, we may follow it first, at his pace. The way back is fetched from
+ * one peer at a time, which may not have all of it: for each of those forks one attempt in vain more, of
+ * `forkProgressMs`.
  */
 export function boundMs(words: WorldWords, chain: SimChain): number {
   const bytes = bytesOf(chain.blocks)
   const lostMs = (words.bad.length + 3) * 2 * longestFirstByteMs(words)
-  const plainMs = (2 * bytes) / words.anchor.rate + lostMs
   const forks = words.bad.filter(({ kind }) => kind === 'otherFork')
-  if (forks.length === 0) return plainMs
-  const forksMs = forks.reduce((sum, { rate }) => sum + bytes / rate, 0)
-  const slowest = Math.min(words.anchor.rate, ...words.honest.map(({ rate }) => rate))
-  const attempts = words.bad.length + words.honest.length
-  const attemptsMs = attempts * defaultSyncLimits.forkProgressMs + forksMs
-  return plainMs + (2 * bytes) / slowest + attemptsMs
+  const forksMs = forks.map(({ rate }) => bytes / rate + defaultSyncLimits.forkProgressMs)
+  return (2 * bytes) / words.anchor.rate + lostMs + forksMs.reduce((sum, ms) => sum + ms, 0)
 }

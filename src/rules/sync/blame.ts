@@ -75,8 +75,9 @@ export function leaveBranch(turn: Turn, peer: SyncPeer, isAgainstTip: boolean): 
     peer.branch = { kind: 'other' }
     tellFork(turn, peer, tip)
   } else {
+    const { branch } = peer
+    if (branch.kind === 'unsure' && branch.tipHash === state.tip.hash) disappoint(turn, peer)
     peer.branch = { kind: 'unsure', tipHash: state.tip.hash }
-    disappoint(turn, peer)
   }
 }
 

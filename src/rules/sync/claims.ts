@@ -110,8 +110,7 @@ export const topOf = (peer: SyncPeer): number =>
   Math.min(peer.claim?.tip?.height ?? -1, peer.ceiling)
 
 function isOnBranch({ tip }: SyncState, { branch }: SyncPeer, height: number): boolean {
-  if (branch.kind !== 'unsure') return branch.kind === 'ours'
-  return tip?.hash !== branch.tipHash || height === tip.height + 1
+  return branch.kind === 'ours' || (branch.kind === 'unsure' && height === (tip?.height ?? -1) + 1)
 }
 
 /** Whether the peer is to be asked for `height` on our branch, apart from being free now. */

@@ -4,7 +4,7 @@ import { isBetter, isForkCandidate, topOf } from './claims.js'
 import type { HashesResult } from './inputs.js'
 import { checkpointOf } from './limits.js'
 import { isRun, lastCommon, locatorHeights } from './locator.js'
-import { blocksIn, isProven, spanBytesOf } from './pace.js'
+import { blocksIn, isProven, spanBytesOf, widen } from './pace.js'
 import {
   askForBlocks,
   askForHeaders,
@@ -14,6 +14,7 @@ import {
   forget,
   isAsked,
 } from './requests.js'
+import { rateOf } from './speed.js'
 import { honour } from './spans.js'
 import { isCoolingDown, recordOf, restUntilMs, standingOf } from './standing.js'
 import {
@@ -29,6 +30,15 @@ import {
 import { costOf } from './window.js'
 
 const maxHeaders = 2_000
+
+/** A peer that was not measured is taken to bring a small span in this time. */
+const unmeasuredMs = 50
+
+/** Failures in a row after which a peer that has brought a part of its branch is not waited for. */
+const failuresToStop = 2
+
+/** Another peer takes over that should have the whole branch so many times sooner than this one the rest. */
+const overtakingFactor = 2
 
 /** Moves the fork attempt that is under way, and starts one where one is called for. */
 export function planFork(turn: Turn): void {
@@ -48,19 +58,48 @@ function move(turn: Turn, fork: ForkAttempt): void {
     endFork(turn)
     return fail(turn, peer)
   }
-  if (fork.held.length === 0 && isHeldBack(turn, peer)) return endFork(turn)
+  if (isHeldBack(turn, fork, peer) || isOvertaken(turn, fork, peer)) return endFork(turn)
   if (restUntilMs(state, peer.key) > now || peer.busyUntilMs > now) return
   if (fork.stage.kind === 'searching') search(turn, peer, fork.stage.locator)
   if (fork.stage.kind === 'fetching') fetchBranch(turn, fork, peer, fork.stage.ancestor)
 }
 
 /** Whether the attempt waits for a peer that failed it, while another one could be tried. */
-const isHeldBack = (turn: Turn, { key }: SyncPeer): boolean =>
-  isCoolingDown(turn.state, key, turn.now) && nextToTry(turn) !== undefined
+function isHeldBack(turn: Turn, { held }: ForkAttempt, { key }: SyncPeer): boolean {
+  if (!isCoolingDown(turn.state, key, turn.now)) return false
+  const next = nextToTry(turn)
+  if (next === undefined) return false
+  const hasStopped = standingOf(turn.state, key).failures >= failuresToStop
+  return held.length === 0 || hasStopped || isUntried(turn.state, next)
+}
+
+/**
+ * Whether a peer that was not tried yet should have the whole branch long before this one has the rest
+ * of it. It takes over once, so that two of them cannot take turns for ever.
+ */
+function isOvertaken(turn: Turn, fork: ForkAttempt, peer: SyncPeer): boolean {
+  const { state, now } = turn
+  const { held, stage, startedAtMs } = fork
+  if (stage.kind !== 'fetching') return false
+  const isMeasured = rateOf(peer) !== undefined
+  if (!isMeasured && now < startedAtMs + 2 * state.config.limits.firstByteMs) return false
+  const next = nextToTry(turn)
+  if (next === undefined || !isUntried(state, next)) return false
+  const last = held.at(-1)?.block ?? stage.ancestor
+  const left = (topOf(peer) - last.height) / paceOf(state, peer)
+  // What it claims beyond that it need not bring.
+  const top = Math.min(topOf(next), topOf(peer))
+  const whole = (top - stage.ancestor.height) / paceOf(state, next)
+  return whole * overtakingFactor < left
+}
+
+/** Bytes per millisecond; a peer that was not measured is worth a try that costs little. */
+const paceOf = ({ config }: SyncState, peer: SyncPeer): number =>
+  rateOf(peer) ?? config.limits.spanMinBytes / unmeasuredMs
 
 /**
  * The least recently tried one first, so that nobody can hold the others back; of those never tried,
- * one that has shown that it delivers.
+ * the fastest of those that have shown that they deliver.
  */
 function nextToTry({ state, now }: Turn): SyncPeer | undefined {
   let best: SyncPeer | undefined
@@ -96,11 +135,16 @@ function startFork(turn: Turn): void {
 
 function isSooner(state: SyncState, peer: SyncPeer, best: SyncPeer): boolean {
   const [its, bests] = [triedAtMs(state, peer), triedAtMs(state, best)]
-  return its < bests || (its === bests && isProven(state, peer) && !isProven(state, best))
+  if (its !== bests) return its < bests
+  if (isProven(state, peer) !== isProven(state, best)) return isProven(state, peer)
+  return paceOf(state, peer) > paceOf(state, best)
 }
 
 const triedAtMs = (state: SyncState, peer: SyncPeer): number =>
   standingOf(state, peer.key).forkTriedAtMs
+
+const isUntried = (state: SyncState, peer: SyncPeer): boolean =>
+  triedAtMs(state, peer) === -Infinity
 
 /** Hashes of ours that the attempt asked for. */
 export function receiveHashes(turn: Turn, token: number, result: HashesResult): void {
@@ -225,9 +269,11 @@ export function mergeIntoBranch(
       return disappoint(turn, peer)
     }
     fork.held.push({ block, sender: { connection: peer.connection, key: peer.key } })
-    fork.heldBytes += costOf(state, block.payload.length)
+    const cost = costOf(state, block.payload.length)
+    fork.heldBytes += cost
     fork.progressAtMs = now
     request.delivered += 1
+    widen(state, peer, cost)
   }
   if (request.delivered > 0) honour(state, peer)
 }
@@ -287,6 +333,8 @@ export function branchAdopted(turn: Turn): void {
     honour(state, peer)
   }
   endFork(turn)
+  // What comes next is another question, and nobody has failed at that.
+  for (const record of state.standings.values()) record.forkTriedAtMs = -Infinity
 }
 
 function moveTo(turn: Turn, fork: ForkAttempt, stage: ForkAttempt['stage']): void {

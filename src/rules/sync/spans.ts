@@ -76,7 +76,10 @@ export function mergeIntoSpan(
     request.delivered += 1
     widen(state, peer, cost)
   }
-  if (request.delivered > 0) honour(state, peer)
+  if (request.delivered > 0) {
+    if (peer.branch.kind === 'unsure') peer.branch = { kind: 'ours' }
+    honour(state, peer)
+  }
   if (isComplete(span)) cancelSpan(turn, span)
 }
 

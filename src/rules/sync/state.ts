@@ -94,7 +94,8 @@ export type Branch =
   | { readonly kind: 'ours' }
   /**
    * Does not link to blocks that we hold and have not stored: one of the two senders is on another
-   * branch. Until our tip moves it is asked only for what follows the tip itself.
+   * branch. Until it has brought a block of ours it is asked only for what follows the tip itself, where
+   * its answer tells. `tipHash`: our tip when that was found.
    */
   | { readonly kind: 'unsure'; readonly tipHash: string }
   /** Does not link to our chain: to be looked at by a fork attempt. */
