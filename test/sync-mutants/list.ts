@@ -391,4 +391,45 @@ export const syncMutants: readonly SyncMutant[] = [
     ],
     test: worlds,
   },
+  {
+    name: 'a branch is fetched in small spans',
+    edits: [
+      { file: 'src/rules/sync/fork.ts', find: '    widen(state, peer, cost)\n', replace: '' },
+      { file: 'src/rules/sync/fork.ts', find: 'spanBytesOf, widen }', replace: 'spanBytesOf }' },
+    ],
+    test: forks,
+  },
+  {
+    name: 'a fork attempt waits for a slow peer to the end',
+    edits: [
+      {
+        file: 'src/rules/sync/fork.ts',
+        find: 'return whole * overtakingFactor < left',
+        replace: 'return whole * overtakingFactor < left && left < 0',
+      },
+    ],
+    test: forks,
+  },
+  {
+    name: 'who does not link to blocks that are not stored has failed',
+    edits: [
+      {
+        file: 'src/rules/sync/blame.ts',
+        find: "    if (branch.kind === 'unsure' && branch.tipHash === state.tip.hash) disappoint(turn, peer)\n",
+        replace: "    if (branch.kind !== 'other') disappoint(turn, peer)\n",
+      },
+    ],
+    test: worlds,
+  },
+  {
+    name: 'a peer with a slow disk is asked for as little at a time as one without',
+    edits: [
+      {
+        file: 'src/rules/sync/pace.ts',
+        find: 'Math.max(delayMs, peer.speed.answerMs ?? 0)',
+        replace: 'delayMs',
+      },
+    ],
+    test: targets,
+  },
 ]

@@ -72,6 +72,18 @@ const found: Record<string, WorldWords> = {
       { ...line, rate: 1_572, kind: 'otherFork', n: 28, joinsAtMs: 2_912 },
     ],
   },
+  'who does not link to what a liar brought is not left alone longer and longer': {
+    seed: 0,
+    blocks: 84,
+    blockBytes: [40_000],
+    anchor: { rate: 1_208, roundTripMs: 55 },
+    honest: [],
+    bad: [
+      { rate: 187, roundTripMs: 1, kind: 'wrongOrder', n: 0, joinsAtMs: 576 },
+      { rate: 1_275, roundTripMs: 231, kind: 'otherFork', n: 2, joinsAtMs: 0 },
+      { rate: 779, roundTripMs: 134, kind: 'otherFork', n: 0, joinsAtMs: 2_924 },
+    ],
+  },
 }
 
 describe('worlds that once went wrong', () => {
@@ -117,16 +129,23 @@ describe('worlds that once went wrong', () => {
   })
 
   test('who was asked for the front twice is free for another late span in the same step', () => {
+    const slow = { rate: 20, roundTripMs: 1, n: 0 }
     const words: WorldWords = {
       seed: 0,
-      blocks: 1_485,
-      blockBytes: [414, 1_873],
-      anchor: { rate: 951, roundTripMs: 116 },
-      honest: [],
+      blocks: 129,
+      blockBytes: [179],
+      anchor: { rate: 100, roundTripMs: 1 },
+      honest: [
+        { ...slow, kind: 'steady' },
+        { ...slow, kind: 'steady' },
+      ],
       bad: [
-        { rate: 20, roundTripMs: 1, kind: 'silent', n: 0, joinsAtMs: 953 },
-        { rate: 1_636, roundTripMs: 231, kind: 'otherFork', n: 20, joinsAtMs: 0 },
-        { rate: 20, roundTripMs: 1, kind: 'silent', n: 0, joinsAtMs: 0 },
+        { ...slow, kind: 'silent', joinsAtMs: 0 },
+        { ...slow, kind: 'silent', joinsAtMs: 0 },
+        { ...slow, kind: 'silent', joinsAtMs: 313 },
+        { ...slow, kind: 'silent', joinsAtMs: 0 },
+        { ...slow, roundTripMs: 205, kind: 'otherFork', joinsAtMs: 0 },
+        { ...slow, kind: 'silent', joinsAtMs: 0 },
       ],
     }
     expect(poked(words).isDone).toBe(true)

@@ -23,13 +23,17 @@ export function spanBytesOf(state: SyncState, peer: SyncPeer): number {
 }
 
 /**
- * Long beside a round trip, and otherwise short: what was asked for waits in the buffers of the system,
- * and whatever else the peer says, a pong for one, waits behind it.
+ * Long beside a round trip and beside what the peer takes before it sends, as from a slow disk, or most
+ * of the time would go into waiting; and otherwise short: what was asked for waits in the buffers of the
+ * system, and whatever else the peer says, a pong for one, waits behind it.
  */
-function spanMsOf(state: SyncState, peer: SyncPeer): number {
-  const { spanMs } = state.config.limits
+function spanMsOf({ config }: SyncState, peer: SyncPeer): number {
+  const { spanMs } = config.limits
   const delayMs = delayOf(peer)
-  return delayMs === undefined ? spanMs : Math.min(spanMs, Math.max(shortSpanMs, 4 * delayMs))
+  if (delayMs === undefined) return spanMs
+  const answerMs = Math.max(delayMs, peer.speed.answerMs ?? 0)
+  const waitMs = Math.min(answerMs - delayMs, spanMs)
+  return Math.max(2 * waitMs, Math.min(spanMs, Math.max(shortSpanMs, 4 * answerMs)))
 }
 
 /**

@@ -46,6 +46,27 @@ describe('a better branch', () => {
     )
   })
 
+  test('is fetched at the pace of its peer, however long its round trip', () => {
+    const held = testChain({ length: 600, blockBytes: 10_000 })
+    const branch = held.fork(20, 650, 7)
+    const world = new World({ chain: held, store: held.blocks }).start()
+    const pace = { latencyMs: 128, rate: 5_000 }
+    world.joinWith('far', branch.tip, honest(branch, pace))
+    expect(world.run(60_000, reaches(world, branch.tip))).toBe(true)
+    const idealMs = (650 * 10_000) / pace.rate
+    expect(world.now).toBeLessThan(4 * idealMs)
+  })
+
+  test('is left to a peer that has it long before the one that was tried first', () => {
+    const held = testChain({ length: 600, blockBytes: 10_000 })
+    const branch = held.fork(20, 650, 7)
+    const world = new World({ chain: held, store: held.blocks }).start()
+    world.joinWith('slow', branch.tip, honest(branch, { rate: 200 }))
+    world.after(3_000, () => world.joinWith('fast', branch.tip, honest(branch, { rate: 5_000 })))
+    expect(world.run(300_000, reaches(world, branch.tip))).toBe(true)
+    expect(world.now).toBeLessThan(20_000)
+  })
+
   test('exactly as deep as allowed is adopted, and one block deeper is not (F101)', () => {
     const limits = { maxReorgDepth: 50 }
     for (const [depth, isAdopted] of [

@@ -433,6 +433,21 @@ describe('many peers', () => {
   })
 })
 
+describe('a peer that takes its time before each answer, as from a slow disk,', () => {
+  test.each([
+    [128, 2],
+    [400, 5],
+  ])('%d ms though it is near, takes at most %d times as long for all', (latencyMs, factor) => {
+    const long = testChain({ length: 650, blockBytes: 10_000 })
+    const world = new World({ chain: long, store: [long.at(0)] }).start()
+    const rate = 5_000
+    world.joinWith('near', long.tip, honest(long, { latencyMs, rate }))
+    expect(world.run(60_000, () => world.tip?.height === long.tip.height)).toBe(true)
+    const idealMs = (long.blocks.length * 10_000) / rate
+    expect(world.now).toBeLessThan(factor * idealMs)
+  })
+})
+
 describe('a reply', () => {
   test('of a server that reorganises in the middle is taken as far as it links (F94)', () => {
     const branch = chain.fork(5, 294, 9)
