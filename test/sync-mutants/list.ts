@@ -394,8 +394,11 @@ export const syncMutants: readonly SyncMutant[] = [
   {
     name: 'a branch is fetched in small spans',
     edits: [
-      { file: 'src/rules/sync/fork.ts', find: '    widen(state, peer, cost)\n', replace: '' },
-      { file: 'src/rules/sync/fork.ts', find: 'spanBytesOf, widen }', replace: 'spanBytesOf }' },
+      {
+        file: 'src/rules/sync/pace.ts',
+        find: 'Math.max(spanBytesOf(state, peer), Math.min(mostBytes, bytes))',
+        replace: 'Math.min(state.config.limits.spanMinBytes, mostBytes + bytes)',
+      },
     ],
     test: forks,
   },
@@ -426,8 +429,8 @@ export const syncMutants: readonly SyncMutant[] = [
     edits: [
       {
         file: 'src/rules/sync/pace.ts',
-        find: 'Math.max(delayMs, peer.speed.answerMs ?? 0)',
-        replace: 'delayMs',
+        find: '[delayOf(peer), answerMsOf(peer)]',
+        replace: '[delayOf(peer), delayOf(peer)]',
       },
     ],
     test: targets,

@@ -4,7 +4,7 @@ import { isBetter, isForkCandidate, topOf } from './claims.js'
 import type { HashesResult } from './inputs.js'
 import { checkpointOf } from './limits.js'
 import { isRun, lastCommon, locatorHeights } from './locator.js'
-import { blocksIn, isProven, spanBytesOf, widen } from './pace.js'
+import { blocksIn, branchBytesOf, isProven, take } from './pace.js'
 import {
   askForBlocks,
   askForHeaders,
@@ -244,7 +244,7 @@ function fetchBranch(turn: Turn, fork: ForkAttempt, peer: SyncPeer, ancestor: Bl
   }
   const budget = maxReorgBytes - fork.heldBytes
   if (budget <= 0) return giveUpDeep(turn, peer)
-  const maxBytes = Math.max(1, Math.min(spanBytesOf(state, peer), budget))
+  const maxBytes = Math.max(1, Math.min(branchBytesOf(state, peer), budget))
   const count = Math.min(left, blocksIn(state, maxBytes))
   const run = { from: last.height + 1, count, maxBytes, afterHash: last.hash }
   askForBlocks(turn, peer, { kind: 'branch' }, run)
@@ -272,8 +272,7 @@ export function mergeIntoBranch(
     const cost = costOf(state, block.payload.length)
     fork.heldBytes += cost
     fork.progressAtMs = now
-    request.delivered += 1
-    widen(state, peer, cost)
+    take(state, peer, request, cost)
   }
   if (request.delivered > 0) honour(state, peer)
 }

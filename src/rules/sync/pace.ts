@@ -1,8 +1,11 @@
-import { delayOf, rateOf } from './speed.js'
+import { answerMsOf, delayOf, rateOf } from './speed.js'
 import { isOpen, type Request, type SyncPeer, type SyncState } from './state.js'
 
 /** Bandwidth-delay products under way besides a span: one on its way here, one asked for meanwhile. */
 const productsUnderWay = 2
+
+/** How many times longer a request for a part of a branch takes than the wait for its answer. */
+const answersPerRequest = 8
 
 /** A span of a peer that is near. */
 const shortSpanMs = 50
@@ -29,11 +32,17 @@ export function spanBytesOf(state: SyncState, peer: SyncPeer): number {
  */
 function spanMsOf({ config }: SyncState, peer: SyncPeer): number {
   const { spanMs } = config.limits
-  const delayMs = delayOf(peer)
-  if (delayMs === undefined) return spanMs
-  const answerMs = Math.max(delayMs, peer.speed.answerMs ?? 0)
+  const [delayMs, answerMs] = [delayOf(peer), answerMsOf(peer)]
+  if (delayMs === undefined || answerMs === undefined) return spanMs
   const waitMs = Math.min(answerMs - delayMs, spanMs)
   return Math.max(2 * waitMs, Math.min(spanMs, Math.max(shortSpanMs, 4 * answerMs)))
+}
+
+/** The same for a branch, of which one request is under way at a time: waits are a small part of it. */
+export function branchBytesOf(state: SyncState, peer: SyncPeer): number {
+  const bytes = answersPerRequest * (answerMsOf(peer) ?? 0) * (rateOf(peer) ?? 0)
+  const mostBytes = Math.min(state.config.limits.spanMaxBytes, peer.windowBytes / 2)
+  return Math.floor(Math.max(spanBytesOf(state, peer), Math.min(mostBytes, bytes)))
 }
 
 /**
@@ -68,9 +77,11 @@ export function bytesLeft(state: SyncState, request: Request): number {
 /** How much more a peer may be asked for after each byte that it brought, in slow start. */
 const growth = 2
 
-/** The peer brought blocks that we could use. */
-export function widen(state: SyncState, peer: SyncPeer, bytes: number): void {
+/** The peer brought a block that we could use, of so many bytes with its overhead. */
+export function take(state: SyncState, peer: SyncPeer, request: Request, bytes: number): void {
   const { spanMaxBytes, requestsPerPeer } = state.config.limits
+  learnBlockBytes(state, bytes)
+  request.delivered += 1
   peer.windowBytes = Math.min(spanMaxBytes * requestsPerPeer, peer.windowBytes + growth * bytes)
 }
 

@@ -1,6 +1,6 @@
 import type { Block } from '../../contracts/block-store.js'
 import { leaveBranch } from './blame.js'
-import { learnBlockBytes, widen } from './pace.js'
+import { take } from './pace.js'
 import { cancel } from './requests.js'
 import { isSetAside, recover } from './standing.js'
 import {
@@ -72,9 +72,7 @@ export function mergeIntoSpan(
     const cost = costOf(state, block.payload.length)
     span.held.push({ block, sender: { connection: peer.connection, key: peer.key } })
     span.heldBytes += cost
-    learnBlockBytes(state, cost)
-    request.delivered += 1
-    widen(state, peer, cost)
+    take(state, peer, request, cost)
   }
   if (request.delivered > 0) {
     if (peer.branch.kind === 'unsure') peer.branch = { kind: 'ours' }

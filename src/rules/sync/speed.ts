@@ -43,6 +43,12 @@ export function delayOf({ speed, reading }: SyncPeer): number | undefined {
   return Math.min(speed.answerMs ?? Infinity, reading.roundTripMs ?? Infinity, maxDelayMs)
 }
 
+/** What passes before the first chunk of an answer at least, with what the peer takes before it sends. */
+export function answerMsOf(peer: SyncPeer): number | undefined {
+  const delayMs = delayOf(peer)
+  return delayMs === undefined ? undefined : Math.max(delayMs, peer.speed.answerMs ?? 0)
+}
+
 /** A chunk came for the request. */
 export function learnChunk(
   peer: SyncPeer,
